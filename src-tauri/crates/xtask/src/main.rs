@@ -1,0 +1,55 @@
+//! The one door for people and CI: `cargo xtask VERB`.
+//!
+//! Every verb lives in a module of its own. It prepares what it needs by itself (see [`setup`]), so that each of
+//! them works on a fresh clone.
+
+// A tool for developers talks on the terminal.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod args;
+mod setup;
+mod shell;
+mod stats;
+mod summary;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use args::Args;
+
+const HELP: &str = "\
+cargo xtask VERB [OPTIONS]
+
+  setup [--dry-run]      install what building, testing, measuring and packaging need
+  test [--quick]         everything that must pass: format, lints, tidy, tests, doc tests
+  tidy                   the project's own rules only (layers, sizes, licences, links)
+  ci                     what a build server runs: the same as test
+
+cargo xtask VERB --help says more about each.
+";
+
+fn main() -> ExitCode {
+    let mut given = std::env::args().skip(1);
+    let verb = given.next().unwrap_or_else(|| "help".to_owned());
+    let args = Args::new(given.collect());
+    let outcome = match verb.as_str() {
+        "setup" => setup::main(args),
+        "test" => test::main(args),
+        "tidy" => tidy::main(args),
+        "ci" => test::ci(args),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        other => Err(args::usage(format!("there is no verb {other:?}\n\n{HELP}"))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<args::HelpShown>() => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<args::Usage>() { 2 } else { 1 })
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `cargo xtask test`: everything that must pass, in the order in which mistakes are cheapest to find.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::args::Args;
+use crate::setup::{self, For};
+use crate::summary::{self, Counts};
+use crate::{shell, stats, tidy};
+
+const HELP: &str = "\
+cargo xtask test [--quick]
+
+Runs everything that must pass and stops at the first step that does not:
+set-up, format, tidy (the project's own rules), clippy, all tests with nextest
+(among them the end-to-end scenarios with real processes, 10,000 simulated
+histories and the exhaustive check of small trees), doc tests, and cargo-deny
+where it is installed (`cargo xtask setup --deny`).
+
+  --quick   leave out the end-to-end scenarios, the simulator and the doc tests
+
+The last line is `N passed, M failed`.
+";
+
+/// Everything but real processes and the long simulations.
+const QUICK: &str = "not (package(evenfold-cli) & kind(test)) & not package(evenfold-testkit)";
+
+/// Steps done so far, with how long each took.
+#[derive(Default)]
+struct Steps {
+    done: Vec<(&'static str, Duration, &'static str)>,
+    counts: Counts,
+}
+
+/// `cargo xtask ci`: as a build server calls it.
+pub(crate) fn ci(mut args: Args) -> Result<()> {
+    args.help("cargo xtask ci\n\nThe same as `cargo xtask test`; see there.\n")?;
+    main(args)
+}
+
+/// `cargo xtask test`.
+pub(crate) fn main(mut args: Args) -> Result<()> {
+    args.help(HELP)?;
+    let quick = args.flag("--quick");
+    args.finish()?;
+    let mut steps = Steps::default();
+    let outcome = all(&mut steps, quick);
+    println!();
+    let rows: Vec<Vec<String>> = steps
+        .done
+        .iter()
+        .map(|(name, took, outcome)| vec![(*name).to_owned(), stats::duration(*took), (*outcome).to_owned()])
+        .collect();
+    print!("{}", stats::table(&["step", "took", ""], &rows));
+    println!("\n{} passed, {} failed", steps.counts.passed, steps.counts.failed);
+    outcome
+}
+
+fn all(steps: &mut Steps, quick: bool) -> Result<()> {
+    steps.run("set-up", |_| setup::ensure(&[For::Build, For::Test], false))?;
+    steps.run("format", |_| shell::run(shell::cargo().args(["fmt", "--all", "--check"])))?;
+    steps.run("tidy", |_| tidy::check())?;
+    steps.run("clippy", |_| {
+        shell::run(shell::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    })?;
+    steps.run("tests", |counts| nextest(counts, quick))?;
+    if !quick {
+        steps.run("doc tests", doc_tests)?;
+        if shell::succeeds(shell::cargo().args(["deny", "--version"])) {
+            steps.run("cargo-deny", |_| {
+                shell::run(shell::cargo().args(["deny", "check", "bans", "licenses", "sources"]))
+            })?;
+        } else {
+            println!(
+                "cargo-deny is not installed: licences and sources were checked by tidy, advisories were not"
+            );
+        }
+    }
+    Ok(())
+}
+
+impl Steps {
+    fn run(&mut self, name: &'static str, step: impl FnOnce(&mut Counts) -> Result<()>) -> Result<()> {
+        println!("\n== {name}");
+        let began = Instant::now();
+        let outcome = step(&mut self.counts);
+        self.done.push((name, began.elapsed(), if outcome.is_ok() { "ok" } else { "FAILED" }));
+        outcome.with_context(|| format!("step {name:?}"))
+    }
+}
+
+fn nextest(counts: &mut Counts, quick: bool) -> Result<()> {
+    let mut command = shell::cargo();
+    command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+    if quick {
+        command.args(["--filterset", QUICK]);
+    }
+    let (status, output) = shell::run_and_keep(&mut command)?;
+    let Some(found) = summary::nextest(&output) else { bail!("the tests could not be built or started") };
+    *counts = counts.plus(found);
+    if !status.success() {
+        bail!("{} tests failed", found.failed);
+    }
+    Ok(())
+}
+
+fn doc_tests(counts: &mut Counts) -> Result<()> {
+    let (status, output) = shell::run_and_keep(shell::cargo().args(["test", "--workspace", "--doc"]))?;
+    *counts = counts.plus(summary::cargo_test(&output));
+    if !status.success() {
+        bail!("doc tests failed");
+    }
+    Ok(())
+}
