@@ -1,0 +1,2 @@
+//! The `evenfold` command line.
+fn main() {}

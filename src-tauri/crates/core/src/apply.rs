@@ -1,0 +1,110 @@
+//! A batch of changes for one side, and what became of it.
+
+use crate::digest::Digest;
+use crate::entry::Entry;
+use crate::path::RelPath;
+use crate::plan::Change;
+use crate::transfer::{Item, SupplyFailure};
+
+/// A rename of an unchanged subtree: its deletion at `from` and its creation at `to` in one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// Where it stands.
+    pub from: RelPath,
+    /// Where it shall stand; nothing stands there yet, and the parent exists.
+    pub to: RelPath,
+    /// What stands at `from` and must stand there unchanged for the move to happen.
+    pub entry: Entry,
+}
+
+/// A content that the receiver already holds under another name and copies from its own disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalCopy {
+    /// BLAKE3 of the content.
+    pub digest: Digest,
+    /// Where the receiver's snapshot holds it. If it is not there any more, the content counts as missing.
+    pub path: RelPath,
+}
+
+/// An older or similar file at the receiver from which chunks of an item may be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Basis {
+    /// Index of the item.
+    pub item: u32,
+    /// Where the receiver's snapshot holds the similar file.
+    pub path: RelPath,
+}
+
+/// Changes that one side carries out together: contents are staged and verified, then moves, creations and
+/// replacements, then deletions happen, then everything is made durable, then the report is given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Unique name of the batch; versions of what it replaces are filed under it.
+    pub id: u128,
+    /// Renames, carried out first.
+    pub moves: Vec<Move>,
+    /// Creations, replacements and deletions. No path lies below another's path, except below a change that
+    /// creates or keeps a directory, and then it comes later.
+    pub changes: Vec<Change>,
+    /// Contents that the supplier sends.
+    pub items: Vec<Item>,
+    /// Contents that the receiver copies from its own disk.
+    pub copies: Vec<LocalCopy>,
+    /// Files of the receiver that resemble items.
+    pub bases: Vec<Basis>,
+}
+
+/// Why a change, or a part of it, was not carried out. Nothing was lost and nothing partial is visible.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The path does not hold any more what the plan expected; the next cycle will see what it holds.
+    #[error("it changed since it was scanned")]
+    MovedOn,
+    /// The content did not arrive.
+    #[error("its content did not arrive: {0}")]
+    NotSupplied(SupplyFailure),
+    /// What arrived has another digest than announced.
+    #[error("what arrived is not what was announced")]
+    Damaged,
+    /// The file system is full, or its reserve would be touched.
+    #[error("no space left")]
+    NoSpace,
+    /// The name falls together with the name of a sibling on this file system.
+    #[error("its name falls together with '{0}' on this machine")]
+    NameClash(String),
+    /// The name cannot exist on this file system.
+    #[error("the name is not possible on this machine")]
+    NameNotPossible,
+    /// The directory holds files that are excluded from the relationship, so it cannot be deleted.
+    #[error("the folder holds files that are not part of the relationship")]
+    HoldsUntracked,
+    /// The other half of a move did not succeed, so this half waits.
+    #[error("it waits until its new place is complete")]
+    WaitsForMove,
+    /// The operating system refused.
+    #[error("{0}")]
+    Io(String),
+}
+
+/// What became of one move or change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was carried out.
+    Applied {
+        /// What stands at the path now, as far as it was accomplished. After a move: what stands at `to`.
+        now: Option<Entry>,
+        /// Parts of a subtree that were left out, with full paths.
+        short: Vec<(RelPath, Refusal)>,
+    },
+    /// Nothing of it was carried out.
+    Refused(Refusal),
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// One outcome for each move, then one for each change, in the order of the batch.
+    pub outcomes: Vec<Outcome>,
+    /// The epoch of the root after the batch (see [`crate::snapshot`]).
+    pub epoch: u64,
+}

@@ -1,0 +1,1 @@
+//! The loop of a relationship: phases, halts, schedule, progress, over ports.

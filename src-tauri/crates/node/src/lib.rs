@@ -1,0 +1,1 @@
+//! Composition root and public API of an Evenfold node.

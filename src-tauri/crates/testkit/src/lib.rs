@@ -1,0 +1,1 @@
+//! Test kit: fake disk, virtual network, generators and the multi-node simulator.
