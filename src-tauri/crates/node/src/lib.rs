@@ -1,1 +1,3 @@
 //! Composition root and public API of an Evenfold node.
+
+pub mod api;
