@@ -7,12 +7,19 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod corpus;
+mod demo;
+mod node;
+mod rng;
+mod scratch;
 mod setup;
 mod shell;
+mod sim;
 mod stats;
 mod summary;
 mod test;
 mod tidy;
+mod tree;
 
 use std::process::ExitCode;
 
@@ -25,6 +32,8 @@ cargo xtask VERB [OPTIONS]
   test [--quick]         everything that must pass: format, lints, tidy, tests, doc tests
   tidy                   the project's own rules only (layers, sizes, licences, links)
   ci                     what a build server runs: the same as test
+  demo [--files N]       see two nodes pair, sync, disagree and recover on this machine
+  sim [ARGS…]            the multi-node simulator: exhaustive, --histories N, --seed S
 
 cargo xtask VERB --help says more about each.
 ";
@@ -38,6 +47,8 @@ fn main() -> ExitCode {
         "test" => test::main(args),
         "tidy" => tidy::main(args),
         "ci" => test::ci(args),
+        "demo" => demo::main(args),
+        "sim" => sim::main(args),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

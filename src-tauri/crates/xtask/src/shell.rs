@@ -175,6 +175,11 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     output_within(command, Duration::from_secs(60)).is_ok_and(|output| output.status.success())
 }
 
+/// Asks a process to end (SIGTERM). It may be gone already; then there is nothing to ask.
+pub(crate) fn terminate(pid: u32) {
+    let _ = Command::new("kill").args(["-TERM", &pid.to_string()]).stderr(Stdio::null()).status();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
