@@ -1,0 +1,1 @@
+//! The real disk, one module per operating system.

@@ -1,0 +1,1 @@
+//! prepare (being written).
