@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod bench;
 mod corpus;
 mod demo;
 mod node;
@@ -33,6 +34,7 @@ cargo xtask VERB [OPTIONS]
   tidy                   the project's own rules only (layers, sizes, licences, links)
   ci                     what a build server runs: the same as test
   demo [--files N]       see two nodes pair, sync, disagree and recover on this machine
+  bench [--only NAME]    measure against rsync over ssh, in one run
   sim [ARGS…]            the multi-node simulator: exhaustive, --histories N, --seed S
 
 cargo xtask VERB --help says more about each.
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::main(args),
         "ci" => test::ci(args),
         "demo" => demo::main(args),
+        "bench" => bench::main(args),
         "sim" => sim::main(args),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -239,7 +239,7 @@ pub(crate) fn wait_until(
         if began.elapsed() > limit {
             bail!("{what}: not within {} s", limit.as_secs());
         }
-        std::thread::sleep(Duration::from_micros(500));
+        std::thread::sleep(Duration::from_micros(200));
     }
     Ok(began.elapsed())
 }
