@@ -28,6 +28,10 @@ pub enum Request {
     PairOffer {
         /// How long the code is valid, in minutes (1 to 1440).
         minutes: u32,
+        /// Name of the relationship that whoever takes the offer is meant to join; it comes back to both sides
+        /// in [`Paired::share`].
+        #[serde(default)]
+        share: Option<String>,
     },
     /// Waits until the offer is taken or ends. Reply: [`Reply::Paired`].
     PairWait {
@@ -387,6 +391,9 @@ pub struct RelationshipInfo {
 pub struct PlanInfo {
     /// Id with which it can be applied; absent for a preview of a join.
     pub id: Option<String>,
+    /// Kind of the relationship.
+    #[serde(default)]
+    pub kind: String,
     /// Name of the machine on our side.
     pub ours: String,
     /// Name of the machine on their side.
@@ -800,6 +807,20 @@ pub struct ApiError {
     pub message: String,
     /// The safe next step.
     pub hint: Option<String>,
+}
+
+impl ApiError {
+    /// Says what happened, where, and what was and was not changed.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None }
+    }
+
+    /// Adds the safe next step.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
 }
 
 /// Stable codes of errors.
