@@ -14,7 +14,7 @@ use crate::setup::{self, For};
 use crate::{corpus, stats, tree};
 
 const HELP: &str = "\
-cargo xtask demo [--files N] [--keep]
+cargo xtask demo [--files N] [--keep] [--program PATH]
 
 Builds evenfold and shows it at work, in a temporary folder and without a
 screen: two nodes on this machine are paired by a one-time code, thousands of
@@ -22,8 +22,9 @@ real files are synced, edits travel both ways, a conflict keeps both versions,
 a replaced file comes back. Each result is checked against the disk. Prints how
 long everything took. Ends with 0 only if both folders are equal.
 
-  --files N   how many files to begin with (default 10,000)
-  --keep      leave the temporary folder in place
+  --files N       how many files to begin with (default 10,000)
+  --keep          leave the temporary folder in place
+  --program PATH  show this evenfold instead of building one
 ";
 
 /// The relationship's name.
@@ -46,9 +47,10 @@ pub(crate) fn main(mut args: Args) -> Result<()> {
     args.help(HELP)?;
     let files = args.parsed::<usize>("--files")?.unwrap_or(10_000);
     let keep = args.flag("--keep");
+    let program = args.value("--program")?.map(PathBuf::from);
     args.finish()?;
     setup::ensure(&[For::Build], false)?;
-    let program = node::build("fast")?;
+    let program = program.map_or_else(|| node::build("fast"), Ok)?;
     let mut scratch = Scratch::new("demo", None)?;
     if keep {
         scratch.keep();

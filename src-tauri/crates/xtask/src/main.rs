@@ -11,6 +11,7 @@ mod bench;
 mod corpus;
 mod demo;
 mod node;
+mod package;
 mod rng;
 mod scratch;
 mod setup;
@@ -36,6 +37,7 @@ cargo xtask VERB [OPTIONS]
   demo [--files N]       see two nodes pair, sync, disagree and recover on this machine
   bench [--only NAME]    measure against rsync over ssh, in one run
   sim [ARGS…]            the multi-node simulator: exhaustive, --histories N, --seed S
+  package [--check]      Debian package and tarball of the headless evenfold
 
 cargo xtask VERB --help says more about each.
 ";
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         "ci" => test::ci(args),
         "demo" => demo::main(args),
         "bench" => bench::main(args),
+        "package" => package::main(args),
         "sim" => sim::main(args),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -23,7 +23,7 @@ use probe::Sample;
 use rsync::Sshd;
 
 const HELP: &str = "\
-cargo xtask bench [--only NAME…] [--rounds N] [--quick] [--dir DIR] [--keep]
+cargo xtask bench [--only NAME…] [--rounds N] [--quick] [--dir DIR] [--keep] [--program PATH]
 
 Runs Evenfold (release build, two daemons on this machine) and rsync over ssh
 (an sshd of our own on the loopback: a new connection each time, and one kept
@@ -38,6 +38,7 @@ peak memory, ratios, and whether the aims are met.
   --quick       one round on about a tenth of the data, to see that all works
   --dir DIR     where to put the data (default: the temporary directory)
   --keep        leave the data in place
+  --program PATH  measure this evenfold instead of building one
 
 Takes up to 40 GiB of disk and half an hour, with --quick 4 GiB and some minutes.
 ";
@@ -157,10 +158,11 @@ pub(crate) fn main(mut args: Args) -> Result<()> {
     let keep = args.flag("--keep");
     let rounds = args.parsed::<usize>("--rounds")?.unwrap_or(if quick { 1 } else { 3 }).max(1);
     let below = args.value("--dir")?.map(PathBuf::from);
+    let program = args.value("--program")?.map(PathBuf::from);
     let wanted = wanted(&mut args)?;
     args.finish()?;
     setup::ensure(&[For::Build, For::Bench], false)?;
-    let program = node::build("release")?;
+    let program = program.map_or_else(|| node::build("release"), Ok)?;
     let mut scratch = Scratch::new("bench", below.as_deref())?;
     if keep {
         scratch.keep();

@@ -130,7 +130,9 @@ fn parse_ss(text: &str, pid: u32) -> Connections {
 /// What went over the wire in between. A connection that is new began at zero; of one that ended in between, the
 /// last bytes are not known any more.
 pub(super) fn bytes_between(before: &Connections, after: &Connections) -> f64 {
-    after.iter().map(|(key, now)| (now - before.get(key).copied().unwrap_or(0.0)).max(0.0)).sum()
+    let grown = |(key, now): (&String, &f64)| (now - before.get(key).copied().unwrap_or(0.0)).max(0.0);
+    // Not sum(), which makes -0 of nothing.
+    after.iter().map(grown).fold(0.0, |sum, bytes| sum + bytes)
 }
 
 /// The most memory that a process has had resident since it was started, in bytes.

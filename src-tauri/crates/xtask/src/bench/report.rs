@@ -104,7 +104,7 @@ pub(super) fn text(results: &BTreeMap<(Work, Who), Vec<Sample>>, quick: bool) ->
          rsync's without what ssh adds. peak memory: the larger of both daemons.\n\n",
     );
     if quick {
-        text.push_str("The aims are for full sizes; with --quick they are not judged.\n");
+        text.push_str("This was about a tenth of the data that is named above (--quick); the aims are for all of it and are not judged.\n");
     } else {
         text.push_str(&stats::table(&["aim", "wanted", "measured", ""], &verdicts));
     }

@@ -90,7 +90,9 @@ fn rsync(bench: &mut Bench, who: Who, src: &Path, dst: &Path, first: Work, again
         // rsync has no watcher: this is what one that starts it at once would get at best.
         let mut samples: Vec<Sample> = Vec::new();
         for n in 0..bench.scale().rsync_edits {
-            let edit = || Ok(fs::write(src.join(watched::EDITED), format!("{} {n}\n", who.name()))?);
+            // Each of another size: rsync does not see an edit of equal size within the same second.
+            let content = format!("{} {}\n", who.name(), "x".repeat(n));
+            let edit = || Ok(fs::write(src.join(watched::EDITED), content)?);
             samples.push(bench.sshd.measure(who, src, dst, edit)?);
         }
         watched::record_many(bench, who, samples);

@@ -1,0 +1,134 @@
+//! The Debian package.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::{VERSION, run_version, said};
+use crate::{shell, tree};
+
+/// Builds it from a filled stage, which stays as it is.
+pub(super) fn build(stage: &Path, out: &Path) -> Result<PathBuf> {
+    let dir = out.join("deb");
+    said(Command::new("cp").arg("-a").arg(stage).arg(&dir))?;
+    let program = dir.join("usr/bin/evenfold");
+    let (_, bytes) = tree::size(&dir)?;
+    let architecture = said(Command::new("dpkg").arg("--print-architecture"))?.trim().to_owned();
+    let template = shell::root().join("installers/deb/control.in");
+    let control = fs::read_to_string(&template)
+        .with_context(|| template.display().to_string())?
+        .replace("@VERSION@", VERSION)
+        .replace("@ARCHITECTURE@", &architecture)
+        .replace("@INSTALLED_SIZE@", &bytes.div_ceil(1024).to_string())
+        .replace("@DEPENDS@", &dependencies(&program)?);
+    let sums = said(
+        Command::new("sh")
+            .current_dir(&dir)
+            .args(["-c", "find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum"]),
+    )?;
+    fs::create_dir(dir.join("DEBIAN"))?;
+    fs::write(dir.join("DEBIAN/control"), control)?;
+    fs::write(dir.join("DEBIAN/md5sums"), sums)?;
+    let package = out.join(format!("evenfold_{VERSION}_{architecture}.deb"));
+    // Everything belongs to root, whoever builds.
+    said(Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(&dir).arg(&package))?;
+    fs::remove_dir_all(&dir)?;
+    Ok(package)
+}
+
+/// What the program needs at run time, read from the program itself.
+fn dependencies(program: &Path) -> Result<String> {
+    let dynamic = said(Command::new("objdump").arg("-p").arg(program))?;
+    let mut found = Vec::new();
+    if let Some((major, minor)) = newest_glibc(&dynamic) {
+        found.push(format!("libc6 (>= {major}.{minor})"));
+    }
+    for library in needed(&dynamic) {
+        match library {
+            "libgcc_s.so.1" => found.push("libgcc-s1".to_owned()),
+            _ if KNOWN.iter().any(|known| library.starts_with(known)) => {}
+            other => bail!("evenfold is linked to {other}, and no package is known for it"),
+        }
+    }
+    Ok(found.join(", "))
+}
+
+/// Parts of libc6.
+const KNOWN: [&str; 5] = ["libc.so.", "libm.so.", "ld-linux", "libpthread.so.", "libdl.so."];
+
+/// The newest `GLIBC_x.y` that `objdump -p` names.
+fn newest_glibc(dynamic: &str) -> Option<(u32, u32)> {
+    dynamic
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("GLIBC_")?.split_once('.'))
+        .filter_map(|(major, rest)| {
+            Some((major.parse().ok()?, rest.split('.').next().unwrap_or(rest).parse().ok()?))
+        })
+        .max()
+}
+
+fn needed(dynamic: &str) -> impl Iterator<Item = &str> {
+    dynamic.lines().filter_map(|line| line.trim().strip_prefix("NEEDED")).map(str::trim)
+}
+
+/// Installs it into an empty root, runs it, removes it, and looks at what is left.
+pub(super) fn check(package: &Path, root: &Path) -> Result<()> {
+    let admin = root.join("var/lib/dpkg");
+    for dir in ["info", "updates"] {
+        fs::create_dir_all(admin.join(dir))?;
+    }
+    for file in ["status", "available"] {
+        fs::write(admin.join(file), "")?;
+    }
+    // An empty root has no libc6 package, and only root may be root; both do not matter here.
+    let dpkg = || {
+        let mut command = Command::new("dpkg");
+        command.arg(format!("--root={}", root.display()));
+        command.args(["--force-depends", "--force-not-root", "--force-script-chrootless", "--log=/dev/null"]);
+        command
+    };
+    said(dpkg().arg("--install").arg(package))?;
+    run_version(&root.join("usr/bin/evenfold"))?;
+    for installed in [
+        "usr/share/man/man1/evenfold.1.gz",
+        "usr/share/doc/evenfold/copyright",
+        "usr/share/doc/evenfold/changelog.gz",
+        "usr/lib/systemd/user/evenfold.service",
+        "usr/share/bash-completion/completions/evenfold",
+    ] {
+        if fs::metadata(root.join(installed)).with_context(|| installed.to_owned())?.len() == 0 {
+            bail!("{installed} is empty");
+        }
+    }
+    if shell::find("systemd-analyze").is_some() {
+        let unit = root.join("usr/lib/systemd/user/evenfold.service");
+        let verify = said(Command::new("systemd-analyze").args(["verify", "--user", "--man=no"]).arg(unit));
+        // It also complains that /usr/bin/evenfold is not installed on this very machine.
+        if let Err(error) = verify
+            && !format!("{error:#}").contains("is not executable")
+        {
+            println!("package: systemd-analyze says: {error:#}");
+        }
+    }
+    said(dpkg().args(["--purge", "evenfold"]))?;
+    if root.join("usr/bin/evenfold").exists() || root.join("usr/share/doc/evenfold").exists() {
+        bail!("after its removal, files are left below {}", root.display());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OBJDUMP: &str = "\nDynamic Section:\n  NEEDED               libgcc_s.so.1\n  NEEDED               libc.so.6\n\
+        \nVersion References:\n  required from libc.so.6:\n    0x06969185 0x00 25 GLIBC_2.9\n    0x069691b9 0x00 24 GLIBC_2.34\n    0x1 0x00 2 GLIBC_2.2.5\n";
+
+    #[test]
+    fn the_newest_libc_symbol_decides() {
+        assert_eq!(newest_glibc(OBJDUMP), Some((2, 34)));
+        assert_eq!(needed(OBJDUMP).collect::<Vec<_>>(), ["libgcc_s.so.1", "libc.so.6"]);
+    }
+}
