@@ -5,11 +5,15 @@
 
 pub mod apply;
 pub mod batch;
+pub mod commit;
 pub mod conflict;
 pub mod diff;
 pub mod digest;
+pub mod edit;
 pub mod entry;
 pub mod moves;
+#[cfg(test)]
+mod notation;
 pub mod path;
 pub mod plan;
 pub mod policy;

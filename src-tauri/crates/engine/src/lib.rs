@@ -1,1 +1,19 @@
-//! The loop of a relationship: phases, halts, schedule, progress, over ports.
+//! The loop of a relationship: scan, reconcile, approve, transfer, apply, commit, show.
+//!
+//! The engine knows its surroundings only through ports ([`Endpoint`], [`Store`], [`Clock`]), so a whole
+//! cycle runs in memory, on a virtual disk, network and clock, exactly as it runs between real machines.
+
+pub mod backoff;
+pub mod debounce;
+pub mod driver;
+pub mod execute;
+pub mod history;
+pub mod pair;
+pub mod ports;
+pub mod progress;
+pub mod record;
+
+pub use driver::{Command, Driver, DriverHandle};
+pub use pair::{CycleError, CycleReport, Ending, Look, Pair, PairSettings};
+pub use ports::{Clock, Commit, Endpoint, EndpointError, Intent, Record, Store, StoreError};
+pub use progress::{Phase, Progress};

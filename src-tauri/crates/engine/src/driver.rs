@@ -1,0 +1,365 @@
+//! The long-running loop of one relationship on a spoke.
+//!
+//! Everything that can make it act is a variant of [`Cause`]; acting is always one cycle of the [`Pair`], at
+//! the loop's own pace.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenfold_core::Digest;
+use evenfold_core::safety::Halt;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use crate::backoff::Backoff;
+use crate::pair::{CycleError, CycleReport, Ending, Look, Pair, PairSettings, Permission};
+use crate::ports::{Endpoint, EndpointError};
+
+/// Commands that wait: each comes from a person or script that waits for the answer, so a handful is plenty.
+const COMMANDS: usize = 64;
+
+/// How long a command waits for the hub to be reached before it answers that it cannot be.
+const REACH_PATIENCE: Duration = Duration::from_secs(8);
+
+/// When cycles begin by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    /// When a watcher saw something.
+    Watch,
+    /// Every so often.
+    Every(Duration),
+    /// Never.
+    Manual,
+}
+
+/// What may be asked of a running relationship.
+pub enum Command {
+    /// Run a cycle now and answer with its report.
+    Cycle {
+        /// How closely to look.
+        look: Look,
+        /// What it may do.
+        permission: Permission,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Arc<CycleReport>, CycleError>>,
+    },
+    /// Stop acting until resumed; a running cycle is abandoned safely.
+    Pause,
+    /// Act again.
+    Resume,
+    /// Take new settings.
+    Settings(Box<PairSettings>, Trigger, Duration),
+}
+
+/// The hub's endpoint while it can be reached.
+pub type Link = watch::Receiver<Option<Arc<dyn Endpoint>>>;
+
+/// What the loop knows, for everybody to read.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// Whether a cycle runs now.
+    pub running: bool,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Whether the hub can be reached.
+    pub online: bool,
+    /// The last complete comparison.
+    pub last: Option<Arc<CycleReport>>,
+    /// When both sides were last found equal and nothing waited, in microseconds since 1970.
+    pub verified_at: Option<i64>,
+    /// Why the last cycle failed, until one succeeds.
+    pub error: Option<CycleError>,
+    /// When it is tried again.
+    pub retry_in: Option<Duration>,
+    /// Why nothing happens until a person looked.
+    pub halt: Option<(Halt, Option<Digest>)>,
+}
+
+/// A handle on a running loop. Dropping all handles ends it.
+#[derive(Clone)]
+pub struct DriverHandle {
+    commands: mpsc::Sender<Command>,
+    state: watch::Receiver<State>,
+}
+
+impl DriverHandle {
+    /// Returns what the loop knows.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// Sends a command; an error means that the loop has ended.
+    pub async fn send(&self, command: Command) -> Result<(), CycleError> {
+        self.commands.send(command).await.map_err(|_| ended())
+    }
+
+    /// Runs a cycle and waits for its report.
+    pub async fn cycle(&self, look: Look, permission: Permission) -> Result<Arc<CycleReport>, CycleError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Cycle { look, permission, reply }).await?;
+        answer.await.map_err(|_| ended())?
+    }
+}
+
+fn ended() -> CycleError {
+    let message = "the relationship was stopped".to_owned();
+    CycleError::Endpoint(
+        evenfold_core::Side::Ours,
+        EndpointError::Failed { code: "stopped".to_owned(), message },
+    )
+}
+
+/// The loop of one relationship.
+pub struct Driver {
+    pair: Pair,
+    ours: Arc<dyn Endpoint>,
+    link: Link,
+    commands: mpsc::Receiver<Command>,
+    state: watch::Sender<State>,
+    trigger: Trigger,
+    rescan: Duration,
+    backoff: Backoff,
+    /// Commands that came while a cycle ran; bounded by the channel they came through and by taking no more
+    /// than it holds.
+    waiting: VecDeque<Command>,
+}
+
+/// Why the loop wakes up. The list is complete.
+enum Cause {
+    Command(Command),
+    OursChanged,
+    TheirsChanged,
+    LinkChanged,
+    Due(Look),
+    Ended,
+}
+
+impl Driver {
+    /// Makes the loop of a pair. `rescan` is how often both sides are looked at completely although the
+    /// watchers saw nothing.
+    pub fn new(
+        pair: Pair,
+        ours: Arc<dyn Endpoint>,
+        link: Link,
+        trigger: Trigger,
+        rescan: Duration,
+        paused: bool,
+    ) -> (Driver, DriverHandle) {
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        let (state, receiver) = watch::channel(State { paused, ..State::default() });
+        let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        let driver =
+            Driver { pair, ours, link, commands, state, trigger, rescan, backoff, waiting: VecDeque::new() };
+        (driver, DriverHandle { commands: sender, state: receiver })
+    }
+
+    /// Runs until all handles are dropped.
+    pub async fn run(mut self) {
+        let mut ours = self.ours.nudges();
+        ours.mark_unchanged();
+        let mut theirs: Option<watch::Receiver<u64>> = None;
+        let mut due: Option<(Instant, Look)> = None;
+        let mut link_is_new = true;
+        loop {
+            if link_is_new {
+                link_is_new = false;
+                let endpoint = self.link.borrow_and_update().clone();
+                self.state.send_modify(|state| state.online = endpoint.is_some());
+                theirs = endpoint.as_ref().map(|endpoint| endpoint.nudges());
+                if endpoint.is_some() && self.trigger != Trigger::Manual {
+                    // What happened while we were apart is found now.
+                    due = Some((Instant::now(), Look::Current));
+                }
+            }
+            let cause = self.next_cause(&mut ours, &mut theirs, due).await;
+            let look = match cause {
+                Cause::Ended => return,
+                Cause::LinkChanged => {
+                    link_is_new = true;
+                    continue;
+                }
+                Cause::Command(Command::Pause) => {
+                    self.state.send_modify(|state| state.paused = true);
+                    continue;
+                }
+                Cause::Command(Command::Resume) => {
+                    self.state.send_modify(|state| state.paused = false);
+                    due = (self.trigger != Trigger::Manual).then(|| (Instant::now(), Look::Current));
+                    continue;
+                }
+                Cause::Command(Command::Settings(settings, trigger, rescan)) => {
+                    self.pair.set_settings(*settings);
+                    (self.trigger, self.rescan) = (trigger, rescan);
+                    due = (trigger != Trigger::Manual).then(|| (Instant::now(), Look::Full));
+                    continue;
+                }
+                Cause::Command(Command::Cycle { look, permission, reply }) => {
+                    self.commanded(look, permission, reply).await;
+                    due = self.after();
+                    continue;
+                }
+                Cause::OursChanged | Cause::TheirsChanged => Look::Current,
+                Cause::Due(look) => look,
+            };
+            if self.state.borrow().paused {
+                due = None;
+                continue;
+            }
+            let Some(endpoint) = self.link.borrow().clone() else {
+                due = None;
+                continue;
+            };
+            // What changes from here on wakes the loop again.
+            ours.mark_unchanged();
+            if let Some(theirs) = &mut theirs {
+                theirs.mark_unchanged();
+            }
+            _ = self.cycle(&endpoint, look, Permission::Normal).await;
+            due = self.after();
+        }
+    }
+
+    async fn next_cause(
+        &mut self,
+        ours: &mut watch::Receiver<u64>,
+        theirs: &mut Option<watch::Receiver<u64>>,
+        due: Option<(Instant, Look)>,
+    ) -> Cause {
+        if let Some(command) = self.waiting.pop_front() {
+            return Cause::Command(command);
+        }
+        let paused = self.state.borrow().paused;
+        let watching = self.trigger == Trigger::Watch && !paused;
+        tokio::select! {
+            biased;
+            command = self.commands.recv() => command.map_or(Cause::Ended, Cause::Command),
+            changed = self.link.changed() => if changed.is_ok() { Cause::LinkChanged } else { Cause::Ended },
+            () = until(due.map(|(at, _)| at)), if !paused => Cause::Due(due.map_or(Look::Full, |(_, look)| look)),
+            () = changed(Some(ours)), if watching => Cause::OursChanged,
+            () = changed(theirs.as_mut()), if watching => Cause::TheirsChanged,
+        }
+    }
+
+    async fn commanded(
+        &mut self,
+        look: Look,
+        permission: Permission,
+        reply: oneshot::Sender<Result<Arc<CycleReport>, CycleError>>,
+    ) {
+        let reached = tokio::time::timeout(REACH_PATIENCE, self.link.wait_for(Option::is_some)).await;
+        let endpoint = reached.ok().and_then(Result::ok).and_then(|endpoint| endpoint.clone());
+        let answer = match endpoint {
+            Some(endpoint) => self.cycle(&endpoint, look, permission).await,
+            None => {
+                let offline = EndpointError::Offline("no connection stands".to_owned());
+                Err(CycleError::Endpoint(evenfold_core::Side::Theirs, offline))
+            }
+        };
+        // Whoever asked may have gone away; what was done stays done and is in the state.
+        _ = reply.send(answer);
+    }
+
+    /// Runs one cycle and publishes what came out. A pause abandons it.
+    async fn cycle(
+        &mut self,
+        endpoint: &Arc<dyn Endpoint>,
+        look: Look,
+        permission: Permission,
+    ) -> Result<Arc<CycleReport>, CycleError> {
+        self.state.send_modify(|state| state.running = true);
+        let result = {
+            let cycle = self.pair.cycle(endpoint, look, permission);
+            tokio::pin!(cycle);
+            loop {
+                tokio::select! {
+                    result = &mut cycle => break result,
+                    () = gone(&mut self.link) => {
+                        let offline = EndpointError::Offline("the connection ended".to_owned());
+                        break Err(CycleError::Endpoint(evenfold_core::Side::Theirs, offline));
+                    }
+                    command = self.commands.recv(), if self.waiting.len() < COMMANDS => match command {
+                        Some(Command::Pause) => {
+                            self.state.send_modify(|state| state.paused = true);
+                            break Err(CycleError::Paused);
+                        }
+                        Some(command) => self.waiting.push_back(command),
+                        // All handles are gone: the relationship ends, and with it the cycle.
+                        None => break Err(CycleError::Paused),
+                    },
+                }
+            }
+        }
+        .map(Arc::new);
+        self.state.send_modify(|state| {
+            state.running = false;
+            match &result {
+                Ok(report) => {
+                    state.error = None;
+                    state.retry_in = None;
+                    state.halt = match &report.ending {
+                        Ending::Held(halt) => {
+                            Some((halt.clone(), halt.approvable().then(|| report.plan.id())))
+                        }
+                        Ending::Planned => state.halt.take(),
+                        _ => None,
+                    };
+                    if matches!(report.ending, Ending::Equal | Ending::Conflicts | Ending::Differs) {
+                        state.verified_at = Some(report.compared_at);
+                        state.last = Some(Arc::clone(report));
+                    }
+                }
+                Err(CycleError::PlanOutdated | CycleError::Paused) => {}
+                Err(error) => state.error = Some(error.clone()),
+            }
+        });
+        result
+    }
+
+    /// Decides when the next cycle begins by itself.
+    fn after(&mut self) -> Option<(Instant, Look)> {
+        let (failed, again) = {
+            let state = self.state.borrow();
+            let again = state.last.as_ref().is_some_and(|report| report.again) && state.halt.is_none();
+            (state.error.is_some(), again)
+        };
+        if self.trigger == Trigger::Manual {
+            return None;
+        }
+        if failed || again {
+            let wait = self.backoff.next(rand::random());
+            self.state.send_modify(|state| state.retry_in = failed.then_some(wait));
+            // After a failure, or where files kept changing, watchers may have nothing more to say.
+            return Some((Instant::now() + wait, Look::Full));
+        }
+        self.backoff.reset();
+        let wait = match self.trigger {
+            Trigger::Every(every) => every,
+            Trigger::Watch | Trigger::Manual => self.rescan,
+        };
+        Some((Instant::now() + wait, Look::Full))
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn changed(receiver: Option<&mut watch::Receiver<u64>>) {
+    if let Some(receiver) = receiver
+        && receiver.changed().await.is_ok()
+    {
+        return;
+    }
+    // A counter that nobody raises any more says nothing; the link says that its endpoint is gone.
+    std::future::pending().await
+}
+
+async fn gone(link: &mut Link) {
+    if link.wait_for(Option::is_none).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,293 @@
+//! Carrying out an approved plan: intents first, then batches, then the record of what was accomplished.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use evenfold_core::apply::{Batch, Outcome};
+use evenfold_core::batch::{Limit, Step, assemble, steps};
+use evenfold_core::edit::edit;
+use evenfold_core::plan::{Blocked, Change, Conflict, Plan};
+use evenfold_core::policy::Side;
+use evenfold_core::transfer::{DELTA_LIMIT, Need, Piece};
+use evenfold_core::{Digest, Dir, Entry, RelPath};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::history::{Act, acts_of};
+use crate::pair::{CycleError, Memory};
+use crate::ports::{Commit, Endpoint, EndpointError, PIECES_IN_FLIGHT, Store};
+use crate::progress::Progress;
+use crate::record::{edits_of, edits_of_agreements, intents_of, refused};
+
+/// What is accomplished is recorded after so many changed files at the latest, and at the end.
+const RECORD_EVERY: u64 = 8192;
+
+pub(crate) struct Execution<'a> {
+    pub(crate) ours: &'a Arc<dyn Endpoint>,
+    pub(crate) theirs: &'a Arc<dyn Endpoint>,
+    pub(crate) store: &'a Arc<dyn Store>,
+    pub(crate) progress: &'a Arc<Progress>,
+    pub(crate) limit: Limit,
+    pub(crate) ours_tree: &'a Arc<Dir>,
+    pub(crate) theirs_tree: &'a Arc<Dir>,
+    pub(crate) ours_epoch: u64,
+}
+
+/// What was accomplished.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    pub(crate) refused: Vec<Blocked>,
+}
+
+struct Ledger<'a> {
+    memory: &'a mut Memory,
+    pending: Commit,
+    pending_files: u64,
+    done: Done,
+}
+
+impl Execution<'_> {
+    /// Carries out `plan`. What was accomplished before an error is recorded; intents stay until the outcome
+    /// of everything is known.
+    pub(crate) async fn carry_out(
+        &self,
+        plan: &Plan,
+        settled: &[Conflict],
+        memory: &mut Memory,
+        acts: Vec<Act>,
+    ) -> Result<Done, CycleError> {
+        let copies = [Side::Ours, Side::Theirs].map(|side| steps(plan.copies(side), self.limit));
+        let changes = [Side::Ours, Side::Theirs].map(|side| steps(plan.changes(side), self.limit));
+        self.expect(plan);
+        // Durable before the first effect: after a crash these tell our own doing from a user's.
+        let ours_batches = (copies[0].len() + changes[0].len()) as u64;
+        memory.epochs.ours_intended = self.ours_epoch + ours_batches;
+        memory.intents = intents_of(plan);
+        self.store.intend(memory.intents.clone(), memory.epochs.ours_intended).await?;
+
+        let pending = Commit { ancestor: edits_of_agreements(&plan.agreed), acts, ..Commit::default() };
+        let ledger = Mutex::new(Ledger { memory, pending, pending_files: 0, done: Done::default() });
+        let result = self.both(copies, changes, settled, &ledger).await;
+        let mut ledger = ledger.into_inner();
+        if result.is_ok() {
+            ledger.pending.clear_intents = true;
+        }
+        self.record(&mut ledger).await?;
+        result?;
+        ledger.memory.intents.clear();
+        Ok(ledger.done)
+    }
+
+    async fn both(
+        &self,
+        copies: [Vec<Step>; 2],
+        changes: [Vec<Step>; 2],
+        settled: &[Conflict],
+        ledger: &Mutex<Ledger<'_>>,
+    ) -> Result<(), CycleError> {
+        // Conflict copies stand on both sides before either version loses its name.
+        let mut kept_all = true;
+        for (side, steps) in [Side::Theirs, Side::Ours].into_iter().zip(copies.into_iter().rev()) {
+            kept_all &= self.side(side, steps, ledger).await?;
+        }
+        let [ours, theirs] =
+            changes.map(|steps| if kept_all { steps } else { without_paths(steps, settled) });
+        let results =
+            tokio::join!(self.side(Side::Theirs, theirs, ledger), self.side(Side::Ours, ours, ledger));
+        results.0?;
+        results.1?;
+        Ok(())
+    }
+
+    /// Carries out the steps for one side, one batch after the other. Returns whether nothing was refused.
+    async fn side(
+        &self,
+        side: Side,
+        steps: Vec<Step>,
+        ledger: &Mutex<Ledger<'_>>,
+    ) -> Result<bool, CycleError> {
+        let (receiver, supplier) = match side {
+            Side::Ours => (self.ours, self.theirs),
+            Side::Theirs => (self.theirs, self.ours),
+        };
+        let (receiver_tree, supplier_tree) = match side {
+            Side::Ours => (self.ours_tree, self.theirs_tree),
+            Side::Theirs => (self.theirs_tree, self.ours_tree),
+        };
+        let mut unstable: HashSet<RelPath> = HashSet::new();
+        let mut missing: HashSet<Digest> = HashSet::new();
+        let mut complete = true;
+        for mut step in steps {
+            // The deleting half of a move waits while its creating half is not in place.
+            step.changes.retain(|change| !(change.new.is_none() && holds_any(change.old.as_ref(), &missing)));
+            unstable.extend(step.moves.iter().map(|mv| mv.from.clone()));
+            let replaced =
+                step.changes.iter().filter(|change| change.old.is_some()).map(|change| change.path.clone());
+            let replaced: Vec<_> = replaced.collect();
+            let batch = Arc::new(assemble(rand::random(), step, supplier_tree, receiver_tree, &unstable));
+            unstable.extend(replaced);
+            let (report, bytes) = self.carry(&batch, supplier, receiver, side).await?;
+            let refusals = refused(&batch, &report.outcomes, side);
+            if !refusals.is_empty() {
+                complete = false;
+                collect_missing(&batch, &report.outcomes, &mut missing);
+            }
+            let mut ledger = ledger.lock().await;
+            let files = changed_files(&batch, &report.outcomes);
+            self.progress.add_files(files);
+            ledger.pending.ancestor.extend(edits_of(&batch, &report.outcomes));
+            ledger.pending.acts.extend(acts_of(&batch, &report.outcomes, side));
+            match side {
+                Side::Ours => ledger.memory.epochs.ours = ledger.memory.epochs.ours.max(report.epoch),
+                Side::Theirs => ledger.memory.epochs.theirs = ledger.memory.epochs.theirs.max(report.epoch),
+            }
+            ledger.done.files += files;
+            ledger.done.bytes += bytes;
+            ledger.done.refused.extend(refusals);
+            ledger.pending_files += files;
+            if ledger.pending_files >= RECORD_EVERY {
+                self.record(&mut ledger).await?;
+            }
+        }
+        Ok(complete)
+    }
+
+    async fn record(&self, ledger: &mut Ledger<'_>) -> Result<(), CycleError> {
+        let mut commit = std::mem::take(&mut ledger.pending);
+        ledger.pending_files = 0;
+        commit.epochs = ledger.memory.epochs;
+        let edits = commit.ancestor.clone();
+        self.store.commit(commit).await?;
+        ledger.memory.ancestor = edit(&ledger.memory.ancestor, edits);
+        Ok(())
+    }
+
+    /// Moves the contents of one batch and has it applied. Returns the bytes of content that travelled, too.
+    async fn carry(
+        &self,
+        batch: &Arc<Batch>,
+        from: &Arc<dyn Endpoint>,
+        to: &Arc<dyn Endpoint>,
+        side: Side,
+    ) -> Result<(evenfold_core::apply::Report, u64), CycleError> {
+        let at_sender = |error: EndpointError| CycleError::Endpoint(side.other(), error);
+        let at_receiver = |error: EndpointError| CycleError::Endpoint(side, error);
+        // Only large items can have been begun before, or resemble what the receiver holds.
+        let needs = if batch.items.iter().any(|item| item.size >= DELTA_LIMIT) {
+            let indices: Vec<u32> = batch.bases.iter().map(|basis| basis.item).collect();
+            let manifests = if indices.is_empty() {
+                Vec::new()
+            } else {
+                from.manifest(&batch.items, &indices).await.map_err(at_sender)?
+            };
+            to.prepare(batch, manifests).await.map_err(at_receiver)?
+        } else {
+            (0u32..).zip(&batch.items).map(|(item, _)| Need::Rest { item, from: 0 }).collect()
+        };
+        let counter = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let pieces = if needs.is_empty() {
+            mpsc::channel(1).1
+        } else {
+            let pieces = from.supply(batch, needs).await.map_err(at_sender)?;
+            counted(pieces, Arc::clone(self.progress), Arc::clone(&counter))
+        };
+        let report = to.apply(batch, pieces).await.map_err(at_receiver)?;
+        Ok((report, counter.load(std::sync::atomic::Ordering::Relaxed)))
+    }
+
+    fn expect(&self, plan: &Plan) {
+        let (mut files, mut bytes) = (0, 0);
+        for side in [Side::Ours, Side::Theirs] {
+            for change in plan.copies(side).iter().chain(plan.changes(side)) {
+                files += files_of(change);
+                bytes += change.new.as_ref().map_or(0, |new| new.totals().bytes);
+            }
+        }
+        self.progress.expect(files, bytes);
+    }
+}
+
+/// Passes pieces on and counts their bytes. The task ends with either channel.
+fn counted(
+    mut pieces: mpsc::Receiver<Piece>,
+    progress: Arc<Progress>,
+    counter: Arc<std::sync::atomic::AtomicU64>,
+) -> mpsc::Receiver<Piece> {
+    let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
+    tokio::spawn(async move {
+        while let Some(piece) = pieces.recv().await {
+            let bytes = match &piece {
+                Piece::Whole { bytes, .. } | Piece::Part { bytes, .. } => bytes.len() as u64,
+                Piece::End { .. } | Piece::Failed { .. } => 0,
+            };
+            progress.add_bytes(bytes);
+            counter.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+            if sender.send(piece).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn files_of(change: &Change) -> u64 {
+    match (&change.old, &change.new) {
+        (Some(Entry::Dir(_)), Some(Entry::Dir(_))) => 1,
+        (_, Some(new)) => new.totals().items().max(1),
+        (Some(old), None) => old.totals().items().max(1),
+        (None, None) => 0,
+    }
+}
+
+fn changed_files(batch: &Batch, outcomes: &[Outcome]) -> u64 {
+    let moved = batch.moves.iter().map(|mv| mv.entry.totals().items().max(1));
+    let changed = batch.changes.iter().map(files_of);
+    moved
+        .chain(changed)
+        .zip(outcomes)
+        .filter(|(_, o)| matches!(o, Outcome::Applied { .. }))
+        .map(|(n, _)| n)
+        .sum()
+}
+
+fn without_paths(steps: Vec<Step>, settled: &[Conflict]) -> Vec<Step> {
+    let paths: HashSet<&RelPath> = settled.iter().map(|conflict| &conflict.path).collect();
+    let keep = |mut step: Step| {
+        step.changes.retain(|change| !paths.contains(&change.path));
+        step
+    };
+    steps.into_iter().map(keep).collect()
+}
+
+/// Collects the contents whose creation was refused, so that they are not deleted elsewhere.
+fn collect_missing(batch: &Batch, outcomes: &[Outcome], missing: &mut HashSet<Digest>) {
+    for (mv, outcome) in batch.moves.iter().zip(outcomes) {
+        if matches!(outcome, Outcome::Refused(_)) {
+            digests(&mv.entry, &mut |digest| _ = missing.insert(digest));
+        }
+    }
+    for (change, outcome) in batch.changes.iter().zip(outcomes.iter().skip(batch.moves.len())) {
+        let whole = matches!(outcome, Outcome::Refused(_));
+        let part = matches!(outcome, Outcome::Applied { short, .. } if !short.is_empty());
+        if let Some(new) = change.new.as_ref().filter(|_| whole || part) {
+            digests(new, &mut |digest| _ = missing.insert(digest));
+        }
+    }
+}
+
+fn holds_any(entry: Option<&Entry>, wanted: &HashSet<Digest>) -> bool {
+    let mut found = false;
+    if let Some(entry) = entry.filter(|_| !wanted.is_empty()) {
+        digests(entry, &mut |digest| found |= wanted.contains(&digest));
+    }
+    found
+}
+
+fn digests(entry: &Entry, visit: &mut dyn FnMut(Digest)) {
+    match entry {
+        Entry::File(file) => visit(file.digest),
+        Entry::Dir(dir) => dir.children().iter().for_each(|child| digests(&child.entry, visit)),
+        Entry::Symlink(_) | Entry::Unknown(_) => {}
+    }
+}

@@ -1,0 +1,555 @@
+//! One pair: this spoke's folder and the hub's, and the cycle that makes them equal.
+//!
+//! A cycle is: look at both folders, reconcile with the ancestor, settle conflicts, ask `safety`, carry out,
+//! record, look again; until nothing is left to do or something needs a person.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use evenfold_core::batch::Limit;
+use evenfold_core::diff::{Drift, compare};
+use evenfold_core::edit::{Edit, edit};
+use evenfold_core::plan::{Blocked, Conflict, Plan, Reason};
+use evenfold_core::policy::{ConflictRule, Flow, Guard, Policy, Side};
+use evenfold_core::reconcile::reconcile;
+use evenfold_core::safety::{Halt, Trees, approve};
+use evenfold_core::select::filter;
+use evenfold_core::settle::{Authors, settle, winner};
+use evenfold_core::snapshot::{Extent, Problem, Snapshot};
+use evenfold_core::{Digest, Dir, Entry, ProblemKind, RelPath};
+
+use crate::execute::Execution;
+use crate::history::{Act, ActKind, act_of_conflict, act_of_halt};
+use crate::ports::{Clock, Commit, Endpoint, EndpointError, Epochs, Intent, Store, StoreError};
+use crate::progress::{Phase, Progress};
+use crate::record::{edits_of_agreements, recover};
+
+/// After so many rounds a cycle ends although something is left: somebody keeps changing what we look at.
+const MAX_ROUNDS: usize = 6;
+
+/// Authors are asked for at most so many conflicts of a cycle, so that a mass conflict costs no mass of round trips.
+const MAX_AUTHORS: usize = 256;
+
+/// Decides whether a path takes part; see [`evenfold_core::select`].
+pub type TakesPart = Arc<dyn Fn(&RelPath, bool) -> bool + Send + Sync>;
+
+/// The options that a cycle obeys.
+#[derive(Clone)]
+pub struct PairSettings {
+    /// What the reconcile obeys.
+    pub policy: Policy,
+    /// When deletions are held.
+    pub guard: Guard,
+    /// Which paths take part.
+    pub takes_part: TakesPart,
+    /// How much one batch may hold.
+    pub limit: Limit,
+}
+
+/// How closely a cycle looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// At the snapshots that the watchers keep current.
+    Current,
+    /// At everything on both disks, by sizes and times.
+    Full,
+    /// At all contents on both disks.
+    Deep,
+}
+
+impl Look {
+    fn extent(self) -> Extent {
+        match self {
+            Look::Current => Extent::Paths(Vec::new()),
+            Look::Full => Extent::Full,
+            Look::Deep => Extent::Deep,
+        }
+    }
+}
+
+/// What a cycle may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// Make a plan and stop.
+    PlanOnly,
+    /// Carry out what `safety` lets pass.
+    Normal,
+    /// Carry out exactly the plan with this id, which a person has seen; refuse any other.
+    Exactly(Digest),
+}
+
+/// How a cycle ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Both sides were compared by digest and are equal.
+    Equal,
+    /// Something differs still; `blocked` says why.
+    Differs,
+    /// Conflicts wait for a person.
+    Conflicts,
+    /// The plan was held.
+    Held(Halt),
+    /// The plan was made and not carried out, as asked.
+    Planned,
+}
+
+/// What a cycle found and did.
+#[derive(Debug, Clone)]
+pub struct CycleReport {
+    /// How it ended.
+    pub ending: Ending,
+    /// The plan that is left: what was held or only planned, or what could not be carried out.
+    pub plan: Plan,
+    /// Conflicts that a rule settled in this cycle.
+    pub settled: Vec<Conflict>,
+    /// Paths that do not converge, and why.
+    pub blocked: Vec<Blocked>,
+    /// Conflict copies that stand in our folder.
+    pub conflict_copies: u64,
+    /// Files put in place or taken away on either side.
+    pub files: u64,
+    /// Bytes of content that travelled.
+    pub bytes: u64,
+    /// The last agreed tree after the cycle.
+    pub ancestor: Arc<Dir>,
+    /// Our tree after the cycle.
+    pub ours: Arc<Dir>,
+    /// Their tree after the cycle.
+    pub theirs: Arc<Dir>,
+    /// What could not be looked at on our side.
+    pub problems: Vec<Problem>,
+    /// When both trees were compared, in microseconds since 1970.
+    pub compared_at: i64,
+    /// Whether another cycle soon has something to do.
+    pub again: bool,
+}
+
+impl CycleReport {
+    /// Returns what differs now; `source` is the side that the other is measured against.
+    pub fn drift(&self, source: Side) -> Drift {
+        compare(Some(&self.ancestor), &self.ours, &self.theirs, source)
+    }
+}
+
+/// Why a cycle could not be completed. What it accomplished before is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CycleError {
+    /// An endpoint failed.
+    #[error("{1}")]
+    Endpoint(Side, EndpointError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The plan that was to be applied does not fit the present state any more; nothing was changed.
+    #[error("the folders have changed since this plan was made")]
+    PlanOutdated,
+    /// The relationship was paused or ended in the middle; what was done stays done.
+    #[error("the relationship was paused")]
+    Paused,
+}
+
+/// One pair and what is remembered of it between cycles.
+pub struct Pair {
+    ours: Arc<dyn Endpoint>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    progress: Arc<Progress>,
+    settings: PairSettings,
+    memory: Option<Memory>,
+}
+
+/// What is remembered between cycles; the same as the store holds.
+pub(crate) struct Memory {
+    pub(crate) ancestor: Arc<Dir>,
+    pub(crate) epochs: Epochs,
+    /// Effects that were intended and whose outcome is not known yet.
+    pub(crate) intents: Vec<Intent>,
+    theirs: Option<Arc<Dir>>,
+}
+
+impl Pair {
+    /// Makes a pair; nothing is read before the first cycle.
+    pub fn new(
+        ours: Arc<dyn Endpoint>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        progress: Arc<Progress>,
+        settings: PairSettings,
+    ) -> Self {
+        Pair { ours, store, clock, progress, settings, memory: None }
+    }
+
+    /// Takes new settings, from the next cycle on. Paths that do not take part any more are forgotten, not
+    /// deleted.
+    pub fn set_settings(&mut self, settings: PairSettings) {
+        if let Some(memory) = &mut self.memory {
+            memory.ancestor = filter(&memory.ancestor, &*settings.takes_part);
+        }
+        self.settings = settings;
+    }
+
+    /// Runs one cycle with the hub's endpoint `theirs`.
+    ///
+    /// # Errors
+    /// Where an endpoint or the store fails. A root that is missing, replaced or unreadable is no error but a
+    /// halt. Dropping the future is safe at any point: what was applied is recognised by the next cycle.
+    pub async fn cycle(
+        &mut self,
+        theirs: &Arc<dyn Endpoint>,
+        look: Look,
+        permission: Permission,
+    ) -> Result<CycleReport, CycleError> {
+        let result = self.run(theirs, look, permission).await;
+        self.progress.enter(Phase::Idle);
+        match result {
+            Err(CycleError::Endpoint(side, error)) => match error.as_halt(side) {
+                Some(halt) => self.held_root(halt).await,
+                None => Err(CycleError::Endpoint(side, error)),
+            },
+            other => other,
+        }
+    }
+
+    async fn run(
+        &mut self,
+        theirs: &Arc<dyn Endpoint>,
+        look: Look,
+        permission: Permission,
+    ) -> Result<CycleReport, CycleError> {
+        self.progress.enter(Phase::Scanning);
+        let mut seen = self.look(theirs, look).await?;
+        self.remember(&seen).await?;
+        let mut work = Work::default();
+        for round in 0..MAX_ROUNDS {
+            self.progress.enter(Phase::Comparing);
+            let (plan, settled) = self.plan(theirs, &seen).await?;
+            if permission == Permission::PlanOnly {
+                return Ok(self.report(Ending::Planned, plan, settled, work, &seen));
+            }
+            let approved = match permission {
+                Permission::Exactly(id) if round == 0 && plan.id() != id => {
+                    return Err(CycleError::PlanOutdated);
+                }
+                Permission::Exactly(id) if round == 0 => Some(id),
+                _ => None,
+            };
+            let ancestor = self.memory()?.ancestor.clone();
+            let trees = Trees { ancestor: &ancestor, ours: &seen.ours.tree, theirs: &seen.theirs.tree };
+            let approved = match approve(plan, trees, &self.settings.guard, approved) {
+                Ok(approved) => approved,
+                Err(held) => {
+                    let (halt, plan) = *held;
+                    let commit = Commit { acts: vec![act_of_halt(&halt)], ..self.commit()? };
+                    self.store.commit(commit).await?;
+                    return Ok(self.report(Ending::Held(halt), plan, settled, work, &seen));
+                }
+            };
+            if approved.plan().moves_nothing() {
+                self.agree(approved.plan()).await?;
+                return Ok(self.finish(approved.into_plan(), settled, work, &seen));
+            }
+            let plan = approved.into_plan();
+            work.acts.extend(settled.iter().map(|conflict| act_of_conflict(conflict, self.how(conflict))));
+            work.settled.extend(settled);
+            let before = work.files;
+            self.progress.enter(Phase::Transferring);
+            self.execute(theirs, &plan, &seen, &mut work).await?;
+            self.progress.enter(Phase::Comparing);
+            seen = self.look(theirs, Look::Current).await?;
+            if work.files == before || permission != Permission::Normal {
+                break;
+            }
+        }
+        let (plan, _) = self.plan(theirs, &seen).await?;
+        if plan.moves_nothing() {
+            self.agree(&plan).await?;
+        }
+        Ok(self.finish(plan, Vec::new(), work, &seen))
+    }
+
+    async fn look(&mut self, theirs: &Arc<dyn Endpoint>, look: Look) -> Result<Seen, CycleError> {
+        let mut known = Vec::with_capacity(3);
+        if let Some(memory) = &self.memory {
+            known.extend(memory.theirs.clone());
+            known.push(memory.ancestor.clone());
+        }
+        // Our own tree shares most with theirs, so it is looked at first when that costs nothing.
+        let (ours, theirs) = if look == Look::Current {
+            let ours = self.ours.scan(look.extent(), &[]).await.map_err(on(Side::Ours))?;
+            known.push(ours.tree.clone());
+            (ours, theirs.scan(look.extent(), &known).await.map_err(on(Side::Theirs))?)
+        } else {
+            let both = tokio::join!(self.ours.scan(look.extent(), &[]), theirs.scan(look.extent(), &known));
+            (both.0.map_err(on(Side::Ours))?, both.1.map_err(on(Side::Theirs))?)
+        };
+        if let Some(memory) = &mut self.memory {
+            memory.theirs = Some(theirs.tree.clone());
+        }
+        Ok(Seen { ours, theirs })
+    }
+
+    /// Reads the record at the first cycle, voids it where folder or database were rolled back, and brings it
+    /// up to what intended effects did before an interruption.
+    async fn remember(&mut self, seen: &Seen) -> Result<(), CycleError> {
+        let just_read = self.memory.is_none();
+        if just_read {
+            let record = self.store.load(&seen.ours.tree).await?;
+            let ancestor = filter(&record.ancestor, &*self.settings.takes_part);
+            let epochs = record.epochs;
+            self.memory = Some(Memory {
+                ancestor,
+                epochs,
+                intents: record.intents,
+                theirs: Some(seen.theirs.tree.clone()),
+            });
+        }
+        let memory = self.memory.as_mut().ok_or_else(no_memory)?;
+        if let Some(why) = rolled_back(memory.epochs, seen, just_read) {
+            // What the ancestor says happened has un-happened on one side. Without it, both sides are only
+            // compared: what differs becomes a conflict, what is missing on one side is brought back.
+            tracing::warn!(why, "comparing both sides anew");
+            memory.ancestor = Arc::new(Dir::empty());
+            memory.intents.clear();
+            memory.epochs =
+                Epochs { ours: seen.ours.epoch, ours_intended: seen.ours.epoch, theirs: seen.theirs.epoch };
+            let act = Act {
+                kind: ActKind::Compared,
+                on: Side::Ours,
+                path: RelPath::root(),
+                old: None,
+                new: None,
+                detail: Some(why.to_owned()),
+                batch: 0,
+            };
+            let commit = Commit { reset: true, clear_intents: true, acts: vec![act], ..self.commit()? };
+            self.store.commit(commit).await?;
+            return Ok(());
+        }
+        if !memory.intents.is_empty() {
+            let (ancestor, edits) =
+                recover(&memory.ancestor, &memory.intents, &seen.ours.tree, &seen.theirs.tree);
+            memory.ancestor = ancestor;
+            memory.intents.clear();
+            memory.epochs = reached(memory.epochs, seen);
+            let commit = Commit { ancestor: edits, clear_intents: true, ..self.commit()? };
+            self.store.commit(commit).await?;
+        }
+        let memory = self.memory.as_mut().ok_or_else(no_memory)?;
+        memory.epochs = reached(memory.epochs, seen);
+        Ok(())
+    }
+
+    async fn plan(
+        &self,
+        theirs: &Arc<dyn Endpoint>,
+        seen: &Seen,
+    ) -> Result<(Plan, Vec<Conflict>), CycleError> {
+        let ancestor = &self.memory()?.ancestor;
+        let mut plan = reconcile(ancestor, &seen.ours.tree, &seen.theirs.tree, &self.settings.policy);
+        let rule = match self.settings.policy.flow {
+            Flow::Both => self.settings.policy.conflict,
+            Flow::From(_) | Flow::None => ConflictRule::Refuse,
+        };
+        let (ours_name, theirs_name) = (self.ours.machine(), theirs.machine());
+        let mut authors: HashMap<RelPath, Authors> = HashMap::new();
+        if rule == ConflictRule::KeepBoth {
+            for conflict in plan.conflicts.iter().take(MAX_AUTHORS) {
+                let theirs_author = match (winner(conflict), &conflict.theirs) {
+                    (Some(Side::Ours), Some(Entry::File(file))) => {
+                        theirs.author(&conflict.path, file.digest).await.map_err(on(Side::Theirs))?
+                    }
+                    _ => None,
+                };
+                let ours_author = match (winner(conflict), &conflict.ours) {
+                    (Some(Side::Theirs), Some(Entry::File(file))) => {
+                        self.ours.author(&conflict.path, file.digest).await.map_err(on(Side::Ours))?
+                    }
+                    _ => None,
+                };
+                let who = Authors {
+                    ours: ours_author.unwrap_or_else(|| ours_name.clone()),
+                    theirs: theirs_author.unwrap_or_else(|| theirs_name.clone()),
+                };
+                authors.insert(conflict.path.clone(), who);
+            }
+        }
+        let settled = settle(&mut plan, rule, &seen.ours.tree, &seen.theirs.tree, &mut |conflict| {
+            let default = || Authors { ours: ours_name.clone(), theirs: theirs_name.clone() };
+            authors.get(&conflict.path).cloned().unwrap_or_else(default)
+        });
+        Ok((plan, settled))
+    }
+
+    async fn execute(
+        &mut self,
+        theirs: &Arc<dyn Endpoint>,
+        plan: &Plan,
+        seen: &Seen,
+        work: &mut Work,
+    ) -> Result<(), CycleError> {
+        let memory = self.memory.as_mut().ok_or_else(no_memory)?;
+        let execution = Execution {
+            ours: &self.ours,
+            theirs,
+            store: &self.store,
+            progress: &self.progress,
+            limit: self.settings.limit,
+            ours_tree: &seen.ours.tree,
+            theirs_tree: &seen.theirs.tree,
+            ours_epoch: seen.ours.epoch,
+        };
+        let acts = std::mem::take(&mut work.acts);
+        let done = execution.carry_out(plan, &work.settled, memory, acts).await?;
+        work.files += done.files;
+        work.bytes += done.bytes;
+        work.refused = done.refused;
+        Ok(())
+    }
+
+    /// Records what both sides agree on without any disk being touched.
+    async fn agree(&mut self, plan: &Plan) -> Result<(), CycleError> {
+        if plan.agreed.is_empty() {
+            return Ok(());
+        }
+        self.progress.enter(Phase::Committing);
+        let edits: Vec<Edit> = edits_of_agreements(&plan.agreed);
+        let commit = Commit { ancestor: edits.clone(), ..self.commit()? };
+        self.store.commit(commit).await?;
+        let memory = self.memory.as_mut().ok_or_else(no_memory)?;
+        memory.ancestor = edit(&memory.ancestor, edits);
+        Ok(())
+    }
+
+    /// The root of a side is missing, replaced or unreadable: nothing is known of what it holds, so nothing is
+    /// planned, and a person is told.
+    async fn held_root(&mut self, halt: Halt) -> Result<CycleReport, CycleError> {
+        let ancestor =
+            self.memory.as_ref().map_or_else(|| Arc::new(Dir::empty()), |memory| memory.ancestor.clone());
+        let seen = Seen { ours: unknown_snapshot(&ancestor), theirs: unknown_snapshot(&ancestor) };
+        Ok(self.report(Ending::Held(halt), Plan::default(), Vec::new(), Work::default(), &seen))
+    }
+
+    fn finish(&self, plan: Plan, settled: Vec<Conflict>, mut work: Work, seen: &Seen) -> CycleReport {
+        work.settled.extend(settled);
+        // A refusal counts only while its path still differs.
+        let differs = |path: &RelPath| seen.ours.tree.get(path) != seen.theirs.tree.get(path);
+        work.refused.retain(|blocked| differs(&blocked.path));
+        let copies = seen.ours.tree.totals().conflict_copies;
+        let stands_in_the_way = |blocked: &Blocked| {
+            !matches!(blocked.reason, Reason::DeletionIgnored | Reason::Problem(_, ProblemKind::Special))
+        };
+        let ending = if !plan.conflicts.is_empty() || copies > 0 {
+            Ending::Conflicts
+        } else if plan.moves_nothing()
+            && work.refused.is_empty()
+            && !plan.blocked.iter().any(stands_in_the_way)
+        {
+            Ending::Equal
+        } else {
+            Ending::Differs
+        };
+        self.report(ending, plan, Vec::new(), work, seen)
+    }
+
+    fn report(
+        &self,
+        ending: Ending,
+        plan: Plan,
+        settled: Vec<Conflict>,
+        work: Work,
+        seen: &Seen,
+    ) -> CycleReport {
+        let mut blocked = plan.blocked.clone();
+        blocked
+            .extend(work.refused.iter().filter(|r| !plan.blocked.iter().any(|b| b.path == r.path)).cloned());
+        let changing = |blocked: &Blocked| {
+            matches!(blocked.reason, Reason::Problem(_, ProblemKind::Changing) | Reason::Refused(..))
+        };
+        let again = matches!(ending, Ending::Differs | Ending::Conflicts)
+            && (!plan.moves_nothing() || blocked.iter().any(changing));
+        CycleReport {
+            ending,
+            plan,
+            settled: [work.settled, settled].concat(),
+            blocked,
+            conflict_copies: seen.ours.tree.totals().conflict_copies,
+            files: work.files,
+            bytes: work.bytes,
+            ancestor: self.memory.as_ref().map_or_else(|| Arc::new(Dir::empty()), |m| m.ancestor.clone()),
+            ours: seen.ours.tree.clone(),
+            theirs: seen.theirs.tree.clone(),
+            problems: seen.ours.problems.clone(),
+            compared_at: self.clock.now_micros(),
+            again,
+        }
+    }
+
+    fn commit(&self) -> Result<Commit, CycleError> {
+        Ok(Commit { epochs: self.memory()?.epochs, ..Commit::default() })
+    }
+
+    fn memory(&self) -> Result<&Memory, CycleError> {
+        self.memory.as_ref().ok_or_else(no_memory)
+    }
+
+    fn how(&self, conflict: &Conflict) -> &'static str {
+        match self.settings.policy.conflict {
+            ConflictRule::KeepBoth => "kept both",
+            ConflictRule::Newest => "kept the newer version",
+            ConflictRule::Prefer(_) => "kept the preferred side's version",
+            ConflictRule::Refuse if conflict.ours.is_none() => "refused",
+            ConflictRule::Refuse => "waits for a decision",
+        }
+    }
+}
+
+/// What both sides looked like at one moment.
+pub(crate) struct Seen {
+    pub(crate) ours: Snapshot,
+    pub(crate) theirs: Snapshot,
+}
+
+#[derive(Default)]
+struct Work {
+    files: u64,
+    bytes: u64,
+    settled: Vec<Conflict>,
+    refused: Vec<Blocked>,
+    acts: Vec<Act>,
+}
+
+fn unknown_snapshot(tree: &Arc<Dir>) -> Snapshot {
+    Snapshot { tree: tree.clone(), epoch: 0, problems: Vec::new() }
+}
+
+fn on(side: Side) -> impl Fn(EndpointError) -> CycleError {
+    move |error| CycleError::Endpoint(side, error)
+}
+
+/// The memory is set before anything that needs it; saying so as an error keeps every path total.
+fn no_memory() -> CycleError {
+    CycleError::Store(StoreError("the record has not been read".to_owned()))
+}
+
+/// Epochs only grow while the program runs: also by restores and decisions that a person makes here.
+fn reached(epochs: Epochs, seen: &Seen) -> Epochs {
+    Epochs {
+        ours: epochs.ours.max(seen.ours.epoch),
+        ours_intended: epochs.ours_intended,
+        theirs: epochs.theirs.max(seen.theirs.epoch),
+    }
+}
+
+/// Tells whether a folder or the database is older than what was recorded. Only a record that was just read
+/// can be too old.
+fn rolled_back(epochs: Epochs, seen: &Seen, just_read: bool) -> Option<&'static str> {
+    if seen.ours.epoch < epochs.ours {
+        Some("this folder is older than its record: it was restored from a backup")
+    } else if seen.theirs.epoch < epochs.theirs {
+        Some("the other folder is older than its record: it was restored from a backup")
+    } else if just_read && seen.ours.epoch > epochs.ours.max(epochs.ours_intended) {
+        Some("the record is older than this folder: the database was restored from a backup")
+    } else {
+        None
+    }
+}
