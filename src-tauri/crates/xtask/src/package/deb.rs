@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{VERSION, run_version, said};
+use super::{SOON, VERSION, run_version, said};
 use crate::{shell, tree};
 
 /// Builds it from a filled stage, which stays as it is.
@@ -102,19 +102,34 @@ pub(super) fn check(package: &Path, root: &Path) -> Result<()> {
             bail!("{installed} is empty");
         }
     }
-    if shell::find("systemd-analyze").is_some() {
-        let unit = root.join("usr/lib/systemd/user/evenfold.service");
-        let verify = said(Command::new("systemd-analyze").args(["verify", "--user", "--man=no"]).arg(unit));
-        // It also complains that /usr/bin/evenfold is not installed on this very machine.
-        if let Err(error) = verify
-            && !format!("{error:#}").contains("is not executable")
-        {
-            println!("package: systemd-analyze says: {error:#}");
-        }
-    }
+    units(root)?;
     said(dpkg().args(["--purge", "evenfold"]))?;
     if root.join("usr/bin/evenfold").exists() || root.join("usr/share/doc/evenfold").exists() {
         bail!("after its removal, files are left below {}", root.display());
+    }
+    Ok(())
+}
+
+/// Lets systemd read the unit files, with the program where it lies in this root.
+fn units(root: &Path) -> Result<()> {
+    if shell::find("systemd-analyze").is_none() {
+        println!("package: there is no systemd-analyze here; the unit files were not checked");
+        return Ok(());
+    }
+    for (unit, manager) in [("user/evenfold.service", "--user"), ("system/evenfold@.service", "--system")] {
+        let text = fs::read_to_string(root.join("usr/lib/systemd").join(unit))?;
+        let program = root.join("usr/bin/evenfold");
+        let copy = root.join(unit.rsplit('/').next().unwrap_or(unit));
+        fs::write(&copy, text.replace("/usr/bin/evenfold", &program.display().to_string()))?;
+        let mut verify = Command::new("systemd-analyze");
+        verify.env("XDG_RUNTIME_DIR", root).args(["verify", manager, "--man=no"]).arg(&copy);
+        let output = shell::output_within(&mut verify, SOON)?;
+        // Mistyped keys are mere warnings to it, and it also warns about units that are not ours.
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        let ours: Vec<&str> = complaints.lines().filter(|line| line.contains("evenfold")).collect();
+        if !output.status.success() || !ours.is_empty() {
+            bail!("systemd does not like {unit}: {}", ours.join("; "));
+        }
     }
     Ok(())
 }
