@@ -8,7 +8,7 @@ use crate::args::Args;
 use crate::shell;
 
 const HELP: &str = "\
-cargo xtask setup [--dry-run]
+cargo xtask setup [--dry-run] [--deny]
 
 Installs whatever is missing for building, testing, measuring and packaging:
 Debian packages (through apt-get, with sudo if not root), rustfmt and clippy,
@@ -38,7 +38,7 @@ struct Debian {
     why: &'static str,
 }
 
-const DEBIAN: [Debian; 6] = [
+const DEBIAN: [Debian; 7] = [
     Debian {
         package: "build-essential",
         programs: &["cc", "ar"],
@@ -64,6 +64,12 @@ const DEBIAN: [Debian; 6] = [
         why: "cut links in tests; bytes on the wire in the benchmark",
     },
     Debian {
+        package: "strace",
+        programs: &["strace"],
+        needed: &[For::Test],
+        why: "makes system calls fail in tests",
+    },
+    Debian {
         package: "rsync",
         programs: &["rsync"],
         needed: &[For::Bench],
@@ -84,6 +90,8 @@ pub(crate) fn main(mut args: Args) -> Result<()> {
     let deny = args.flag("--deny");
     args.finish()?;
     ensure(&[For::Build, For::Test, For::Bench, For::Package], dry)?;
+    components(dry)?;
+    nextest(dry)?;
     if deny {
         cargo_subcommand("deny", dry)?;
     }
@@ -91,18 +99,19 @@ pub(crate) fn main(mut args: Args) -> Result<()> {
     Ok(())
 }
 
-/// Sees to it that everything is there for these purposes.
-pub(crate) fn ensure(purposes: &[For], dry: bool) -> Result<()> {
-    debian(purposes, dry)?;
-    if purposes.contains(&For::Test) {
-        rust_component("rustfmt", "fmt", dry)?;
-        rust_component("clippy", "clippy", dry)?;
-        cargo_subcommand("nextest", dry)?;
-    }
-    Ok(())
+/// rustfmt and clippy.
+pub(crate) fn components(dry: bool) -> Result<()> {
+    rust_component("rustfmt", "fmt", dry)?;
+    rust_component("clippy", "clippy", dry)
 }
 
-fn debian(purposes: &[For], dry: bool) -> Result<()> {
+/// The test runner.
+pub(crate) fn nextest(dry: bool) -> Result<()> {
+    cargo_subcommand("nextest", dry)
+}
+
+/// Sees to it that the system's packages for these purposes are there.
+pub(crate) fn ensure(purposes: &[For], dry: bool) -> Result<()> {
     let mut missing = Vec::new();
     for entry in DEBIAN.iter().filter(|entry| entry.needed.iter().any(|need| purposes.contains(need))) {
         if entry.programs.iter().all(|program| shell::find(program).is_some()) {
