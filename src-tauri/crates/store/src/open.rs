@@ -4,7 +4,7 @@
 //! opened for writing, so a refusal leaves it exactly as it was.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -32,6 +32,9 @@ const ROWS_IN_FLIGHT: usize = 1024;
 
 /// The write-ahead log is cut back to this after a large transaction.
 const LOG_LIMIT: &str = "16777216";
+
+/// SQLite's smallest page. What is shorter it takes for an empty database, and would begin anew over it.
+const SHORTEST: u64 = 512;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -168,8 +171,7 @@ fn prepare_file(dir: &Path, file: &Path) -> io::Result<bool> {
         return Ok(false);
     }
     // SQLite would throw such a log away. It can only be there if somebody emptied the database.
-    let log = fs::symlink_metadata(with_suffix(file, "-wal")).map_or(0, |log| log.len());
-    Ok(log == 0)
+    Ok(log_length(file) == 0)
 }
 
 /// Looks at an existing file without changing it.
@@ -177,6 +179,15 @@ async fn inspect(file: &Path) -> Result<(), OpenError> {
     let length = fs::metadata(file).map_err(|error| OpenError::io(file, &error))?.len();
     if length == 0 {
         return Err(OpenError::Damaged { detail: "the file is empty but has a log".to_owned() });
+    }
+    if length < SHORTEST {
+        return Err(OpenError::Damaged { detail: format!("the file is cut off after {length} bytes") });
+    }
+    let whole = is_whole(file, length).map_err(|error| OpenError::io(file, &error))?;
+    if !whole {
+        return Err(OpenError::Damaged {
+            detail: format!("the file is cut off within a page after {length} bytes"),
+        });
     }
     let mut connection = options(file)
         .read_only(true)
@@ -190,6 +201,25 @@ async fn inspect(file: &Path) -> Result<(), OpenError> {
         Finding::Newer { found, known } => Err(OpenError::Newer { found, known }),
         Finding::Damaged(detail) => Err(OpenError::Damaged { detail }),
     }
+}
+
+/// Tells whether the file consists of whole pages. With a log beside it, it need not: a power cut may have left half
+/// a page that the log still holds.
+fn is_whole(file: &Path, length: u64) -> io::Result<bool> {
+    let mut header = [0; 18];
+    fs::File::open(file)?.read_exact(&mut header)?;
+    let [.., high, low] = header;
+    // The size does not fit its two bytes in one case: 1 stands for 65,536.
+    let page = match u16::from_be_bytes([high, low]) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    // No power of two is no page size either; SQLite says so itself.
+    Ok(!page.is_power_of_two() || length.is_multiple_of(page) || log_length(file) > 0)
+}
+
+fn log_length(file: &Path) -> u64 {
+    fs::symlink_metadata(with_suffix(file, "-wal")).map_or(0, |log| log.len())
 }
 
 enum Finding {
