@@ -243,6 +243,8 @@ pub struct HistoryQuery {
 }
 
 /// Answers.
+// One is moved a few times for each request; boxing would only make the common use clumsy.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "reply", content = "data", rename_all = "kebab-case")]
 pub enum Reply {

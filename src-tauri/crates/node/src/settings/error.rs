@@ -1,0 +1,75 @@
+//! What can be wrong with a setting.
+
+use super::{Key, Kind};
+use crate::api::{ApiError, ErrorCode};
+
+/// Why settings were not accepted. Nothing was changed then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// There is no such kind.
+    #[error("there is no kind {kind:?}{}", meant(*nearest))]
+    UnknownKind {
+        /// What was given.
+        kind: String,
+        /// What was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// There is no such key.
+    #[error("there is no setting {key:?}{}", meant(*nearest))]
+    UnknownKey {
+        /// What was given.
+        key: String,
+        /// What was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// The value makes no sense for the key.
+    #[error("{key} cannot be {value:?}: it takes {}", key.allowed())]
+    WrongValue {
+        /// The key.
+        key: Key,
+        /// What was given.
+        value: String,
+    },
+    /// A key that holds one value was given several.
+    #[error("{key} is given more than once, but holds one value")]
+    GivenTwice {
+        /// The key.
+        key: Key,
+    },
+    /// The key belongs to the whole relationship, and this is one endpoint of it.
+    #[error("{key} belongs to the whole relationship and cannot differ at one endpoint")]
+    WholeRelationship {
+        /// The key.
+        key: Key,
+    },
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map(|word| format!("; did you mean {word}?")).unwrap_or_default()
+}
+
+impl SettingError {
+    /// Returns what to do instead.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::UnknownKind { .. } => {
+                format!("The kinds are {}.", Kind::ALL.map(Kind::name).join(", "))
+            }
+            Self::UnknownKey { .. } => {
+                let names: Vec<&str> = Key::ALL.iter().map(|key| key.name()).collect();
+                format!("The settings are {}.", names.join(", "))
+            }
+            Self::WrongValue { key, .. } => format!("For example: {key}={}", key.example()),
+            Self::GivenTwice { key } => format!("Give {key} once."),
+            Self::WholeRelationship { .. } => {
+                "Set it on the node that shares the folder, with `evenfold rel edit`.".to_owned()
+            }
+        }
+    }
+}
+
+impl From<SettingError> for ApiError {
+    fn from(error: SettingError) -> Self {
+        ApiError::new(ErrorCode::Setting, format!("Nothing was changed: {error}.")).with_hint(error.hint())
+    }
+}
