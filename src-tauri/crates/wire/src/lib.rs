@@ -31,6 +31,8 @@ mod error;
 mod frame;
 mod handshake;
 mod history;
+#[cfg(test)]
+mod hostile;
 mod inbox;
 mod message;
 mod node;
