@@ -28,15 +28,6 @@ pub(super) enum Side {
     Offerer,
 }
 
-impl Side {
-    pub(super) fn other(self) -> Self {
-        match self {
-            Side::Dialler => Side::Offerer,
-            Side::Offerer => Side::Dialler,
-        }
-    }
-}
-
 /// The keys of both sides as one side sees them: its own, and what the SSH connection showed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keys {

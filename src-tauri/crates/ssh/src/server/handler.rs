@@ -124,12 +124,12 @@ impl server::Handler for ServerHandler {
         name: &str,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        let allowed = self.login.filter(|(role, _)| role.subsystem() == name);
-        let channel = self.channel.take_if(|channel| channel.id() == id && allowed.is_some());
-        let (Some((role, key)), Some(channel), Some(entered)) = (allowed, channel, self.entered.take())
-        else {
+        let login = self.login.filter(|(role, _)| role.subsystem() == name);
+        let Some((role, key)) = login else { return refuse(id, session) };
+        let Some(channel) = self.channel.take_if(|channel| channel.id() == id) else {
             return refuse(id, session);
         };
+        let Some(entered) = self.entered.take() else { return refuse(id, session) };
         session.channel_success(id)?;
         // The receiver is gone if the deadline has just passed; then the connection is being cut.
         drop(entered.send(Entered { role, key, channel }));

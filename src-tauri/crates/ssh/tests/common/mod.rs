@@ -1,6 +1,9 @@
 //! Two nodes on the loopback interface.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod raw;
+pub mod relay;
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
