@@ -200,11 +200,11 @@ fn rename(ours: &Path, theirs: &Path, timings: &mut Timings) -> Result<()> {
 
 fn conflict(desk: &Node, laptop: &Node, ours: &Path, theirs: &Path) -> Result<()> {
     println!("   laptop pauses; both edit notes.txt, each in another way; laptop goes on.");
-    laptop.cli(&["pause", NAME])?;
+    laptop.cli(&["rel", "pause", NAME])?;
     let contents = ["shopping: bread, milk, apples\n", "shopping: bread, oat milk\n"];
     fs::write(ours.join("notes.txt"), contents[0])?;
     fs::write(theirs.join("notes.txt"), contents[1])?;
-    laptop.cli(&["resume", NAME])?;
+    laptop.cli(&["rel", "resume", NAME])?;
     node::wait_until("both contents on both sides", EDIT_LIMIT, || {
         let everywhere =
             [ours, theirs].iter().all(|root| contents.iter().all(|content| holds(root, content)));

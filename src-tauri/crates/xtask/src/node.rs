@@ -46,7 +46,8 @@ impl Node {
             println!("   {name}$ evenfold {} &", words.join(" "));
         }
         let mut command = dying_with_us(program);
-        command.env_remove("EVENFOLD_HOME").env("NO_COLOR", "1").arg("--home").arg(&home).args(words);
+        command.arg("--home").arg(&home).args(words);
+        plain_environment(&mut command);
         let output = File::create(&log).with_context(|| log.display().to_string())?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().with_context(|| format!("{} cannot be started", program.display()))?;
@@ -100,7 +101,8 @@ impl Node {
 
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.env_remove("EVENFOLD_HOME").env("NO_COLOR", "1").arg("--home").arg(&self.home).args(words);
+        command.arg("--home").arg(&self.home).args(words);
+        plain_environment(&mut command);
         command
     }
 
@@ -187,6 +189,14 @@ impl Drop for Node {
             eprintln!("{error:#}");
         }
     }
+}
+
+/// Settings of the user's own node must not reach ours.
+fn plain_environment(command: &mut Command) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("EVENFOLD_")) {
+        command.env_remove(name);
+    }
+    command.env("NO_COLOR", "1");
 }
 
 /// A command that the system ends if we are killed, so that no daemon is left behind.
