@@ -130,4 +130,9 @@ pub trait Disk: Send + Sync + 'static {
     fn space(&self) -> io::Result<(u64, u64)>;
     /// Returns the present time, as the file system's time stamps use it.
     fn now(&self) -> Mtime;
+    /// Says what stands now where the root was opened, found by its path: another inode than that of the root
+    /// means that the root was moved away, replaced, unmounted or covered by a mount.
+    fn root_by_path(&self) -> io::Result<Stat> {
+        self.stat(&Place::User(RelPath::root()))
+    }
 }

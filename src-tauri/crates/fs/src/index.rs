@@ -35,12 +35,17 @@ impl StatKey {
     /// The key that matches nothing: the content must be read again before anything is said about it.
     pub const UNSURE: StatKey = StatKey { ino: 0, ctime: i64::MIN };
 
+    /// Returns a key that matches nothing but remembers the inode of `stat`.
+    pub(crate) fn unsure_of(stat: &Stat) -> Self {
+        StatKey { ino: stat.ino, ..Self::UNSURE }
+    }
+
     /// Returns the key of `stat`, without asking whether its times are old enough to be trusted.
     pub fn of(stat: &Stat) -> Self {
         StatKey { ino: stat.ino, ctime: nanos(stat.ctime) }
     }
 
-    /// Returns the key of `stat`, or [`StatKey::UNSURE`] if a later edit could leave all of it unchanged.
+    /// Returns the key of `stat`, or an unsure one if a later edit could leave all of it unchanged.
     /// `now` must have been asked (from `Disk::now`) **before** the content was read.
     pub fn settled(stat: &Stat, now: Mtime) -> Self {
         let (now, ctime, mtime) = (nanos(now), nanos(stat.ctime), nanos(stat.mtime));
@@ -49,7 +54,7 @@ impl StatKey {
         let recent = now.saturating_sub(tick);
         let fresh_ctime = (recent..now.saturating_add(SKEW)).contains(&ctime);
         let fresh_mtime = (recent..now.saturating_add(tick)).contains(&mtime);
-        if fresh_ctime || fresh_mtime { Self::UNSURE } else { Self::of(stat) }
+        if fresh_ctime || fresh_mtime { Self::unsure_of(stat) } else { Self::of(stat) }
     }
 
     /// Builds a key from stored parts.
@@ -57,7 +62,7 @@ impl StatKey {
         StatKey { ino, ctime: nanos(ctime) }
     }
 
-    /// Returns inode number and change time, or `None` for [`StatKey::UNSURE`].
+    /// Returns inode number and change time, or `None` for an unsure key.
     pub fn parts(self) -> Option<(u64, Mtime)> {
         let time = Mtime {
             secs: self.ctime.div_euclid(1_000_000_000),
@@ -68,7 +73,18 @@ impl StatKey {
 
     /// Tells whether the key can match at all.
     pub fn is_sure(self) -> bool {
-        self != Self::UNSURE
+        self.ctime != i64::MIN
+    }
+
+    /// Tells whether the key was taken of this inode, changed since or not. Inode numbers are used again after
+    /// a deletion, so this proves nothing about the content.
+    pub(crate) fn same_inode(self, stat: &Stat) -> bool {
+        self.ino == stat.ino
+    }
+
+    /// Tells whether the key is known to have been taken of another inode.
+    pub(crate) fn other_inode(self, stat: &Stat) -> bool {
+        self.ino != 0 && self.ino != stat.ino
     }
 
     /// Tells whether `stat` is of the same inode, unchanged since the key was taken. Never for an unsure key.

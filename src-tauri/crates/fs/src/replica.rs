@@ -1,1 +1,466 @@
-//! replica (being written).
+//! One root for one relationship: the door of this crate.
+//!
+//! Scans and changes of one replica exclude each other by an inner lock; reading contents, the last snapshot
+//! and the index do not wait for them. All calls block.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use evenfold_core::apply::{Batch, Outcome};
+use evenfold_core::select::Select;
+use evenfold_core::snapshot::{Extent, Problem, Snapshot};
+use evenfold_core::transfer::{Item, Manifest, Need, Piece};
+use evenfold_core::{Dir, Entry, File, ProblemKind, RelPath};
+
+use crate::apply::{Applied, ApplyError, Progress, Rules, Site};
+use crate::cache::{self, CacheDelta, CacheRow, Ledger, MAX_DELTA};
+use crate::disk::Disk;
+use crate::hash::Hashing;
+use crate::index::{Index, Keys};
+use crate::marker::{self, Identity, Marker};
+use crate::matcher::{BadPattern, Matcher};
+use crate::platform::RealDisk;
+use crate::prepare::Prepared;
+use crate::recover::Recovered;
+use crate::restore::{RestoreError, Restored};
+use crate::scan::{Counters, Counts, Found, Scan, ScanError, Target, Trie, run_in_pool};
+use crate::supply::Stopped;
+use crate::versions::{Dropped, Keep, Version};
+use crate::watch::{DirWatch, Event, Watch, WatchError};
+
+/// How a root is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The relationship's UUID.
+    pub relationship: u128,
+    /// How the root is recognised.
+    pub marker: Marker,
+    /// Which paths take part.
+    pub select: Select,
+    /// The digest cache as the database holds it.
+    pub cache: Vec<CacheRow>,
+    /// What batches have to respect.
+    pub rules: Rules,
+    /// Whether scans use all processors. Without it, one seed gives one order of disk calls.
+    pub parallel: bool,
+}
+
+/// Why a root cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The root is missing, another one, or unreadable.
+    #[error(transparent)]
+    Root(#[from] ScanError),
+    /// A pattern of the rules is not valid.
+    #[error(transparent)]
+    Pattern(#[from] BadPattern),
+    /// What an interrupted batch left could not be cleared up.
+    #[error("what an interrupted batch left could not be cleared up: {0}")]
+    Recover(#[source] io::Error),
+}
+
+/// Why a batch has no report.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// The root is missing, another one, or unreadable; nothing was changed.
+    #[error(transparent)]
+    Root(#[from] ScanError),
+    /// Durability is in doubt.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
+
+/// One root for one relationship. Shared between threads by [`Arc`].
+pub struct Replica<D> {
+    disk: Arc<D>,
+    relationship: u128,
+    identity: Identity,
+    recovered: Recovered,
+    matcher: Matcher,
+    rules: Rules,
+    parallel: bool,
+    /// Held while the root is scanned or changed.
+    turn: Mutex<()>,
+    index: Mutex<Index>,
+    state: Mutex<State>,
+    prepared: Prepared,
+    watch: Arc<Mutex<Option<Arc<dyn DirWatch>>>>,
+    stop: AtomicBool,
+    counters: Counters,
+}
+
+/// What is known beside the index.
+struct State {
+    /// Until the first full scan: the index made of the cache, with which that scan is compared.
+    cached: Option<Index>,
+    problems: Vec<Problem>,
+    epoch: u64,
+    /// Files under suspicion of rot, and what they held before.
+    rot: BTreeMap<RelPath, File>,
+    /// Paths whose state was lost track of; the next scan looks at them, too.
+    unseen: BTreeSet<RelPath>,
+    ledger: Ledger,
+}
+
+impl<D: Disk> Replica<D> {
+    /// Opens a root and clears up what an interrupted batch left. Writes nothing into a root that is known by
+    /// its file system's identity.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. A root is never created.
+    pub fn open(disk: D, options: Options) -> Result<Self, OpenError> {
+        let Options { relationship, marker, select, cache, rules, parallel } = options;
+        let matcher = Matcher::new(&select)?;
+        let identity = marker::open(&disk, relationship, marker)?;
+        let (mut recovered, mut epoch) = (Recovered::default(), 0);
+        if let Identity::Marker { .. } = identity {
+            recovered = crate::recover::recover(&disk, relationship).map_err(OpenError::Recover)?;
+            epoch = read_epoch(&disk, relationship)?;
+        }
+        let cached = cache::index_of(cache);
+        Ok(Replica {
+            disk: Arc::new(disk),
+            relationship,
+            identity,
+            recovered,
+            matcher,
+            rules,
+            parallel,
+            turn: Mutex::default(),
+            index: Mutex::new(Index::empty()),
+            state: Mutex::new(State {
+                ledger: Ledger::new(cached.clone()),
+                cached: Some(cached),
+                problems: Vec::new(),
+                epoch,
+                rot: BTreeMap::new(),
+                unseen: BTreeSet::new(),
+            }),
+            prepared: Prepared::default(),
+            watch: Arc::default(),
+            stop: AtomicBool::new(false),
+            counters: Counters::default(),
+        })
+    }
+
+    /// Looks at the root and returns what it holds. The first scan looks at everything whatever `extent` says.
+    ///
+    /// # Errors
+    /// See [`ScanError`]; the previous snapshot then stays.
+    pub fn scan(&self, extent: &Extent) -> Result<Snapshot, ScanError> {
+        let _turn = lock(&self.turn);
+        self.stop.store(false, Ordering::Relaxed);
+        marker::check(&*self.disk, self.relationship, self.identity)?;
+        let (before, rot, paths) = {
+            let state = lock(&self.state);
+            let paths = match (extent, &state.cached) {
+                (Extent::Paths(paths), None) => Some(Trie::new(paths.iter().chain(&state.unseen))),
+                _ => None,
+            };
+            let before = state.cached.clone().unwrap_or_else(|| self.index().clone());
+            (before, state.rot.clone(), paths)
+        };
+        let target = match &paths {
+            Some(trie) if trie.is_empty() => return Ok(self.present()),
+            Some(trie) => Target::Named(trie),
+            None => Target::All,
+        };
+        let watch = lock(&self.watch).clone();
+        let hashing = Hashing { parallel: self.parallel, stop: &self.stop, counters: &self.counters };
+        let deep = *extent == Extent::Deep;
+        let scan = Scan::new(&*self.disk, &self.matcher, watch.as_deref(), deep, &rot, hashing);
+        let found = run_in_pool(|| scan.run(&before, target))?;
+        // Whatever is missing in what was found is proof of nothing if the root was exchanged meanwhile.
+        marker::check(&*self.disk, self.relationship, self.identity)?;
+        let epoch = match self.identity {
+            Identity::Marker { .. } => read_epoch(&*self.disk, self.relationship)?,
+            Identity::FileSystem { .. } => 0,
+        };
+        if let Some(watch) = watch {
+            watch.leave(&found.left);
+        }
+        self.take_over(found, paths.is_some(), epoch);
+        Ok(self.present())
+    }
+
+    fn take_over(&self, found: Found, partial: bool, epoch: u64) {
+        let mut state = lock(&self.state);
+        let tree = found.index.tree();
+        let mut problems = found.problems;
+        if partial {
+            let new: BTreeSet<RelPath> = problems.iter().map(|problem| problem.path.clone()).collect();
+            let old = std::mem::take(&mut state.problems);
+            problems.extend(old.into_iter().filter(|old| !new.contains(&old.path)));
+            problems.sort_by(|a, b| a.path.cmp(&b.path));
+        }
+        problems.retain(|problem| is_still(&tree, problem));
+        state.problems = problems;
+        state.rot.extend(found.rot);
+        state.rot.retain(|path, _| tree.get(path) == Some(&Entry::Unknown(ProblemKind::SuspectedRot)));
+        state.epoch = epoch;
+        state.cached = None;
+        state.unseen.clear();
+        *self.index() = found.index;
+    }
+
+    /// Returns the last snapshot, with the batches applied since; `None` before the first scan.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let scanned = lock(&self.state).cached.is_none();
+        scanned.then(|| self.present())
+    }
+
+    fn present(&self) -> Snapshot {
+        let state = lock(&self.state);
+        let tree = self.index().tree();
+        let problems = state.problems.iter().filter(|problem| is_still(&tree, problem)).cloned().collect();
+        Snapshot { tree, epoch: state.epoch, problems }
+    }
+
+    /// Sends what a receiver needs. Runs beside scans and batches; a file that changed since the last scan is
+    /// reported as such, piece by piece.
+    ///
+    /// # Errors
+    /// `Stopped` as soon as `sink` returns it.
+    pub fn supply(
+        &self,
+        items: &[Item],
+        needs: &[Need],
+        sink: &mut dyn FnMut(Piece) -> Result<(), Stopped>,
+    ) -> Result<(), Stopped> {
+        crate::supply::supply(&*self.disk, &|path| self.look_up(path), items, needs, sink)
+    }
+
+    /// Cuts items into chunks at the supplier; what changed since the last scan is left out.
+    pub fn manifest(&self, items: &[Item], indices: &[u32]) -> Vec<Manifest> {
+        crate::supply::manifests(&*self.disk, &|path| self.look_up(path), items, indices)
+    }
+
+    /// Finds out what this receiver really needs of a batch's items.
+    pub fn prepare(&self, batch: &Batch, manifests: &[Manifest]) -> Vec<Need> {
+        let look_up = |path: &RelPath| self.look_up(path);
+        crate::prepare::prepare(&*self.disk, self.relationship, &look_up, &self.prepared, batch, manifests)
+    }
+
+    /// Carries out a batch, durably, and reports what became of each part.
+    ///
+    /// # Errors
+    /// See [`BatchError`].
+    pub fn apply(
+        &self,
+        batch: &Batch,
+        pieces: &mut dyn Iterator<Item = Piece>,
+        progress: &dyn Progress,
+    ) -> Result<Applied, BatchError> {
+        let _turn = lock(&self.turn);
+        marker::check(&*self.disk, self.relationship, self.identity)?;
+        let epoch = lock(&self.state).epoch;
+        let bump_epoch = || {
+            let next = marker::epoch(&*self.disk, self.relationship)?.max(epoch) + 1;
+            marker::bump_epoch(&*self.disk, self.relationship, next)?;
+            lock(&self.state).epoch = next;
+            Ok(next)
+        };
+        let site = Site {
+            disk: &*self.disk,
+            relationship: self.relationship,
+            index: &self.index,
+            takes_part: &|path, is_dir| self.matcher.takes_part(path, is_dir),
+            bump_epoch: &bump_epoch,
+            epoch,
+            prepared: &self.prepared,
+            rules: self.rules,
+        };
+        let result = crate::apply::apply(&site, batch, pieces, progress);
+        match &result {
+            Ok(applied) => self.tell_watch(batch, &applied.report.outcomes),
+            // What was done is not in the index, so it must be looked at.
+            Err(_) => {
+                let touched = batch.changes.iter().map(|change| &change.path);
+                let moved = batch.moves.iter().flat_map(|step| [&step.from, &step.to]);
+                lock(&self.state).unseen.extend(touched.chain(moved).cloned());
+            }
+        }
+        Ok(result?)
+    }
+
+    /// Keeps the watches in step with directories that a batch moved, created or deleted.
+    fn tell_watch(&self, batch: &Batch, outcomes: &[Outcome]) {
+        let Some(watch) = lock(&self.watch).clone() else { return };
+        let (mut moved, mut left, mut made) = (Vec::new(), Vec::new(), Vec::new());
+        let mut outcomes = outcomes.iter();
+        for (step, outcome) in batch.moves.iter().zip(&mut outcomes) {
+            if let (Outcome::Applied { .. }, Entry::Dir(_)) = (outcome, &step.entry) {
+                moved.push((step.from.clone(), step.to.clone()));
+            }
+        }
+        for (change, outcome) in batch.changes.iter().zip(outcomes) {
+            let was_dir = matches!(change.old, Some(Entry::Dir(_)));
+            match outcome {
+                Outcome::Applied { now: Some(Entry::Dir(dir)), .. } if !was_dir => {
+                    collect_dirs(dir, &change.path, &mut made);
+                }
+                Outcome::Applied { now, .. } if was_dir && !matches!(now, Some(Entry::Dir(_))) => {
+                    left.push(change.path.clone());
+                }
+                _ => {}
+            }
+        }
+        watch.moved(&moved);
+        watch.leave(&left);
+        watch.adopt(&made);
+    }
+
+    /// Returns what changed in the digest cache since the rows that were returned before, at most
+    /// [`MAX_DELTA`] rows; call again while `more` is set. Empty before the first scan.
+    pub fn take_cache_delta(&self) -> CacheDelta {
+        let mut state = lock(&self.state);
+        if state.cached.is_some() {
+            return CacheDelta::default();
+        }
+        let current = self.index().clone();
+        state.ledger.take(&current, MAX_DELTA)
+    }
+
+    /// Returns the versions kept of a path, newest first.
+    ///
+    /// # Errors
+    /// Those of listing.
+    pub fn versions(&self, path: &RelPath) -> io::Result<Vec<Version>> {
+        crate::versions::versions(&*self.disk, path)
+    }
+
+    /// Brings a version back to `to`; what stands there becomes a version itself. The next scan sees it.
+    ///
+    /// # Errors
+    /// See [`RestoreError`].
+    pub fn restore(&self, id: &str, path: &RelPath, to: &RelPath) -> Result<Restored, RestoreError> {
+        let _turn = lock(&self.turn);
+        lock(&self.state).unseen.insert(to.clone());
+        crate::restore::restore(&*self.disk, self.relationship, id, path, to)
+    }
+
+    /// Deletes versions that need not be kept any longer.
+    ///
+    /// # Errors
+    /// Those of listing and removing.
+    pub fn drop_versions(&self, keep: &Keep) -> io::Result<Dropped> {
+        crate::versions::drop_versions(&*self.disk, keep)
+    }
+
+    /// Deletes parts of large contents whose transfer was interrupted and not taken up for `lease`. Returns the
+    /// bytes freed.
+    ///
+    /// # Errors
+    /// Those of listing and removing.
+    pub fn drop_partials(&self, lease: Duration) -> io::Result<u64> {
+        let _turn = lock(&self.turn);
+        crate::prepare::drop_partials(&*self.disk, self.relationship, lease)
+    }
+
+    /// Makes a running scan end with [`ScanError::Stopped`] soon.
+    pub fn interrupt(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns what all scans since the opening have done, live.
+    pub fn counts(&self) -> Counts {
+        self.counters.get()
+    }
+
+    /// Returns by what the root is recognised.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Returns what was cleared up when the root was opened.
+    pub fn recovered(&self) -> Recovered {
+        self.recovered
+    }
+
+    /// Returns the rules by which paths take part.
+    pub fn matcher(&self) -> &Matcher {
+        &self.matcher
+    }
+
+    /// Returns what a file under suspicion of rot held before; `None` for all other paths.
+    pub fn before_rot(&self, path: &RelPath) -> Option<File> {
+        lock(&self.state).rot.get(path).copied()
+    }
+
+    /// Returns free and total bytes of the root's file system.
+    ///
+    /// # Errors
+    /// Those of the system call.
+    pub fn space(&self) -> io::Result<(u64, u64)> {
+        self.disk.space()
+    }
+
+    /// Returns the disk.
+    pub fn disk(&self) -> &Arc<D> {
+        &self.disk
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        lock(&self.index)
+    }
+
+    fn look_up(&self, path: &RelPath) -> Option<(Entry, Keys)> {
+        self.index().look_up(path)
+    }
+}
+
+impl Replica<RealDisk> {
+    /// Begins to watch: `sink` is called from another thread for each event, within about a millisecond, and
+    /// must not block for long. Directories are watched from the next scan that lists them, so call this before
+    /// the first scan, or scan everything afterwards. A second call replaces the first watcher.
+    ///
+    /// # Errors
+    /// If the system gives no watcher.
+    pub fn watch(&self, sink: impl Fn(Event) + Send + Sync + 'static) -> Result<Watch, WatchError> {
+        let watcher = crate::platform::Watcher::start(Arc::clone(&self.disk), Box::new(sink))?;
+        let ours: Arc<dyn DirWatch> = Arc::clone(&watcher) as Arc<dyn DirWatch>;
+        *lock(&self.watch) = Some(Arc::clone(&ours));
+        let slot = Arc::clone(&self.watch);
+        Ok(Watch::new(move || {
+            let mut slot = lock(&slot);
+            if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, &ours)) {
+                *slot = None;
+            }
+            drop(slot);
+            watcher.stop();
+        }))
+    }
+}
+
+fn read_epoch<D: Disk>(disk: &D, relationship: u128) -> Result<u64, ScanError> {
+    marker::epoch(disk, relationship)
+        .map_err(|error| ScanError::RootUnreadable(format!("its epoch cannot be read: {error}")))
+}
+
+/// Tells whether a problem that was seen before is still there.
+fn is_still(tree: &Arc<Dir>, problem: &Problem) -> bool {
+    match tree.get(&problem.path) {
+        Some(Entry::Unknown(kind)) => *kind == problem.kind,
+        // A name that is too long to be an entry is reported for its folder.
+        Some(Entry::Dir(_)) => problem.kind == ProblemKind::TooLong,
+        None => problem.path.is_root() && problem.kind == ProblemKind::TooLong,
+        Some(Entry::File(_) | Entry::Symlink(_)) => false,
+    }
+}
+
+fn collect_dirs(dir: &Dir, path: &RelPath, found: &mut Vec<RelPath>) {
+    found.push(path.clone());
+    for child in dir.children() {
+        if let Entry::Dir(below) = &child.entry {
+            collect_dirs(below, &path.join(&child.name), found);
+        }
+    }
+}
+
+/// Locks; what a thread that died left is whole, because every change under these locks is one assignment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
