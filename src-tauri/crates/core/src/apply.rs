@@ -44,7 +44,8 @@ pub struct Batch {
     /// Renames, carried out first.
     pub moves: Vec<Move>,
     /// Creations, replacements and deletions. No path lies below another's path, except below a change that
-    /// creates or keeps a directory, and then it comes later.
+    /// creates or keeps a directory, and then it comes later; a change that forbids a directory's owner to work
+    /// in it comes after everything below.
     pub changes: Vec<Change>,
     /// Contents that the supplier sends.
     pub items: Vec<Item>,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::apply::{Basis, Batch, LocalCopy, Move};
 use crate::digest::Digest;
-use crate::entry::{Child, Dir, Entry, File};
-use crate::moves::extract;
-use crate::path::RelPath;
+use crate::entry::{Child, Dir, Entry, File, Mode};
+use crate::moves::{ancestors, extract};
+use crate::path::{Name, RelPath};
 use crate::plan::Change;
 use crate::transfer::{DELTA_LIMIT, Item};
 
@@ -32,32 +32,72 @@ pub struct Step {
 
 /// Orders the changes for one side into steps: directories that moves go into, moves, creations and
 /// replacements, and deletions last, so that the deleting half of a rename comes after the creating one.
-/// What fits into one step is one step.
+/// What fits into one step is one step. Where a directory's own bits forbid its owner to work in it, they are
+/// set at the very end.
 pub fn steps(changes: &[Change], limit: Limit) -> Vec<Step> {
     let extracted = extract(changes);
-    let mut packer = Packer { limit, steps: Vec::new(), current: Step::default(), files: 0, bytes: 0 };
+    let mut packer = Packer {
+        limit,
+        steps: Vec::new(),
+        current: Step::default(),
+        closing: Vec::new(),
+        files: 0,
+        bytes: 0,
+    };
+    let mut closing = Vec::new();
     if !extracted.shells.is_empty() {
-        packer.current.changes = extracted.shells;
+        packer.current.changes =
+            extracted.shells.into_iter().map(|shell| opened(shell, &mut packer.closing)).collect();
         packer.close();
     }
     packer.current.moves = extracted.moves;
     let (deletions, others): (Vec<_>, Vec<_>) =
         extracted.rest.into_iter().partition(|change| change.new.is_none());
     for change in others {
-        packer.add(change);
+        if closes(&change) { closing.push(change) } else { packer.add(change) }
     }
     // Below first: a directory can go only after what is deleted inside it.
     for change in deletions.into_iter().rev() {
+        packer.push(change, 1, 0);
+    }
+    closing.append(&mut packer.closing);
+    for change in closing.into_iter().rev() {
         packer.push(change, 1, 0);
     }
     packer.close();
     packer.steps
 }
 
+/// What its owner needs to work in a directory.
+const OWNER_WORKS: u32 = 0o300;
+
+/// Tells whether a change takes from a directory's owner the right to work in it. It comes last, because
+/// otherwise nothing below could be changed any more.
+fn closes(change: &Change) -> bool {
+    match (&change.old, &change.new) {
+        (Some(Entry::Dir(_)), Some(Entry::Dir(new))) => new.mode().bits() & OWNER_WORKS != OWNER_WORKS,
+        _ => false,
+    }
+}
+
+/// Gives a directory that is created empty and filled by later changes the bits that this needs; `closing`
+/// takes up the change to its own bits, if they are others.
+fn opened(shell: Change, closing: &mut Vec<Change>) -> Change {
+    let Some(Entry::Dir(dir)) = &shell.new else { return shell };
+    let bits = dir.mode().bits();
+    if bits & OWNER_WORKS == OWNER_WORKS {
+        return shell;
+    }
+    let open = Entry::dir(Mode::new(bits | OWNER_WORKS), Vec::new());
+    closing.push(Change { path: shell.path.clone(), old: Some(open.clone()), new: shell.new.clone() });
+    Change { new: Some(open), ..shell }
+}
+
 struct Packer {
     limit: Limit,
     steps: Vec<Step>,
     current: Step,
+    closing: Vec<Change>,
     files: u64,
     bytes: u64,
 }
@@ -69,8 +109,12 @@ impl Packer {
         match &change.new {
             Some(Entry::Dir(dir)) if !fits && !matches!(change.old, Some(Entry::Dir(_))) => {
                 let dir = Arc::clone(dir);
-                let shell = Entry::dir(dir.mode(), Vec::new());
-                self.push(Change { path: change.path.clone(), old: change.old, new: Some(shell) }, 1, 0);
+                let shell = Some(Entry::dir(dir.mode(), Vec::new()));
+                let shell = opened(
+                    Change { path: change.path.clone(), old: change.old, new: shell },
+                    &mut self.closing,
+                );
+                self.push(shell, 1, 0);
                 for Child { name, entry } in dir.children() {
                     self.add(Change { path: change.path.join(name), old: None, new: Some(entry.clone()) });
                 }
@@ -118,9 +162,12 @@ pub fn assemble(
     let mut copies = Vec::new();
     if wanted.bytes > 256 * 1024 || wanted.files.len() > 16 {
         let mut found = HashMap::new();
-        locate(receiver, &RelPath::root(), &mut |path, file| {
-            if wanted.index.contains_key(&file.digest) && !unstable.contains(path) {
-                found.entry(file.digest).or_insert_with(|| path.clone());
+        locate(receiver, &RelPath::root(), &mut |parent, name, file| {
+            if wanted.index.contains(&file.digest) && !found.contains_key(&file.digest) {
+                let path = parent.join(name);
+                if unstable.is_empty() || !ancestors(path.clone()).any(|path| unstable.contains(&path)) {
+                    found.insert(file.digest, path);
+                }
             }
         });
         wanted.files.retain(|(_, file)| match found.get(&file.digest) {
@@ -139,9 +186,9 @@ pub fn assemble(
         .collect();
     let mut elsewhere = HashMap::new();
     if !misplaced.is_empty() {
-        locate(supplier, &RelPath::root(), &mut |path, file| {
+        locate(supplier, &RelPath::root(), &mut |parent, name, file| {
             if misplaced.contains(&file.digest) {
-                elsewhere.entry(file.digest).or_insert_with(|| path.clone());
+                elsewhere.entry(file.digest).or_insert_with(|| parent.join(name));
             }
         });
     }
@@ -163,7 +210,7 @@ pub fn assemble(
 
 #[derive(Default)]
 struct Wanted {
-    index: HashMap<Digest, ()>,
+    index: HashSet<Digest>,
     files: Vec<(RelPath, File)>,
     bytes: u64,
 }
@@ -173,7 +220,7 @@ impl Wanted {
         match new {
             Entry::File(file) => {
                 let unchanged = old.is_some_and(|old| old.same_content(new));
-                if !unchanged && self.index.insert(file.digest, ()).is_none() {
+                if !unchanged && self.index.insert(file.digest) {
                     self.bytes += file.size;
                     self.files.push((path.clone(), *file));
                 }
@@ -194,10 +241,10 @@ fn holds(tree: &Arc<Dir>, path: &RelPath, digest: &Digest) -> bool {
     tree.get(path).and_then(Entry::as_file).is_some_and(|file| file.digest == *digest)
 }
 
-fn locate(dir: &Dir, path: &RelPath, visit: &mut dyn FnMut(&RelPath, &File)) {
+fn locate(dir: &Dir, path: &RelPath, visit: &mut dyn FnMut(&RelPath, &Name, &File)) {
     for child in dir.children() {
         match &child.entry {
-            Entry::File(file) => visit(&path.join(&child.name), file),
+            Entry::File(file) => visit(path, &child.name, file),
             Entry::Dir(inner) => locate(inner, &path.join(&child.name), visit),
             Entry::Symlink(_) | Entry::Unknown(_) => {}
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::entry::{Dir, Entry, File, Mtime, ProblemKind};
-use crate::path::RelPath;
+use crate::path::{RESERVED, RelPath};
 use crate::policy::Side;
 
 /// What a comparison found at a path. The source is the side that the other is measured against.
@@ -13,7 +13,7 @@ use crate::policy::Side;
 pub enum Finding {
     /// Only at the source.
     Missing,
-    /// On both sides; the target's is older.
+    /// On both sides; the target's is older, or the last agreed state tells that only one side changed.
     Stale,
     /// Only at the target.
     Orphaned,
@@ -21,7 +21,8 @@ pub enum Finding {
     Moved(RelPath),
     /// Equal size and time, but another content than the known digest.
     Corrupt,
-    /// On both sides, and both differ from what was last agreed or the target's is newer.
+    /// On both sides, and both differ from what was last agreed or, where nothing was agreed, the target's is
+    /// newer.
     Conflict,
     /// Could not be read, on this side.
     Error(Side, ProblemKind),
@@ -85,6 +86,9 @@ impl Walk<'_> {
         names.dedup();
         for name in names {
             let name_bytes = name.as_bytes();
+            if path.is_root() && name_bytes == RESERVED {
+                continue;
+            }
             let a = a.and_then(|dir| dir.child(name_bytes));
             self.pair(&path.join(name), a, s.child(name_bytes), t.child(name_bytes));
         }
@@ -96,7 +100,12 @@ impl Walk<'_> {
             (_, Some(Entry::Unknown(kind))) => {
                 self.found(path, Finding::Error(self.source.other(), *kind), 0, None)
             }
-            (Some(Entry::Dir(s)), Some(Entry::Dir(t))) => self.dirs(path, a.and_then(Entry::as_dir), s, t),
+            (Some(Entry::Dir(s)), Some(Entry::Dir(t))) => {
+                if s.mode() != t.mode() {
+                    self.found(path, Finding::Metadata, 0, None);
+                }
+                self.dirs(path, a.and_then(Entry::as_dir), s, t);
+            }
             (Some(Entry::Dir(dir)), None) if dir.children().is_empty() => {
                 self.found(path, Finding::Missing, 0, None)
             }
@@ -139,16 +148,17 @@ fn classify(a: Option<&Entry>, s: &Entry, t: &Entry) -> Finding {
     if s.same_content(t) {
         return Finding::Metadata;
     }
-    if let Some(a) = a {
-        // The last agreed state tells who changed: only one side, or both.
-        if a == t || a == s {
-            return Finding::Stale;
-        }
-        return Finding::Conflict;
-    }
+    let one_is_agreed = a.is_some_and(|a| a == s || a == t);
     match (s, t) {
-        (Entry::File(s), Entry::File(t)) if s.size == t.size && s.mtime == t.mtime => Finding::Corrupt,
-        (Entry::File(s), Entry::File(t)) if t.mtime <= s.mtime => Finding::Stale,
+        // One of them is the known content, or nothing is known: no edit leaves size and time as they were.
+        (Entry::File(s), Entry::File(t))
+            if (one_is_agreed || a.is_none()) && s.size == t.size && s.mtime == t.mtime =>
+        {
+            Finding::Corrupt
+        }
+        // The last agreed state tells who changed: only one side, or both.
+        _ if one_is_agreed => Finding::Stale,
+        (Entry::File(s), Entry::File(t)) if a.is_none() && t.mtime <= s.mtime => Finding::Stale,
         _ => Finding::Conflict,
     }
 }

@@ -53,7 +53,8 @@ impl Trie {
         node.own = Some(match (node.own.take(), edit) {
             // After a complete entry of the same call, only its directory's own bits change.
             (Some(complete), Edit { path, entry: Some(Entry::Dir(shell)), .. }) if !complete.shallow => {
-                let children = complete.entry.as_ref().and_then(Entry::as_dir).map(|dir| dir.children().to_vec());
+                let children =
+                    complete.entry.as_ref().and_then(Entry::as_dir).map(|dir| dir.children().to_vec());
                 let entry = Entry::dir(shell.mode(), children.unwrap_or_default());
                 Edit { path, entry: Some(entry), shallow: false }
             }
@@ -65,7 +66,8 @@ impl Trie {
         let base = match self.own {
             None => base.cloned(),
             Some(Edit { entry: Some(Entry::Dir(shell)), shallow: true, .. }) => {
-                let children = base.and_then(Entry::as_dir).map(|dir| dir.children().to_vec()).unwrap_or_default();
+                let children =
+                    base.and_then(Entry::as_dir).map(|dir| dir.children().to_vec()).unwrap_or_default();
                 Some(Entry::dir(shell.mode(), children))
             }
             Some(edit) => edit.entry,
@@ -82,7 +84,8 @@ impl Trie {
     }
 
     fn only_removes(&self) -> bool {
-        self.own.as_ref().is_none_or(|edit| edit.entry.is_none()) && self.below.values().all(Trie::only_removes)
+        self.own.as_ref().is_none_or(|edit| edit.entry.is_none())
+            && self.below.values().all(Trie::only_removes)
     }
 }
 
@@ -125,7 +128,10 @@ mod tests {
     #[test]
     fn edits_apply_in_order() {
         let empty = Arc::new(Dir::empty());
-        let one = edit(&empty, [set("a/b", Some(file("1"))), set("a/c", Some(file("2"))), set("d", Some(file("3")))]);
+        let one = edit(
+            &empty,
+            [set("a/b", Some(file("1"))), set("a/c", Some(file("2"))), set("d", Some(file("3")))],
+        );
         assert_eq!(one.totals().files, 3);
         let replaced = edit(&one, [set("a/b", None), set("a", Some(file("x")))]);
         assert_eq!(replaced.totals().files, 2);

@@ -184,6 +184,24 @@ impl PartialEq for Dir {
 
 impl Eq for Dir {}
 
+/// Takes the subtree apart level by level: the compiler's own recursion would overflow a small stack where a
+/// tree is as deep as the longest path allows.
+impl Drop for Dir {
+    fn drop(&mut self) {
+        if self.totals.dirs == 0 {
+            return;
+        }
+        let mut pending = std::mem::take(&mut self.children).into_vec();
+        while let Some(child) = pending.pop() {
+            if let Entry::Dir(dir) = child.entry
+                && let Some(mut dir) = Arc::into_inner(dir)
+            {
+                pending.append(&mut std::mem::take(&mut dir.children).into_vec());
+            }
+        }
+    }
+}
+
 impl Dir {
     /// Builds a directory. Children are sorted; of two with one name the later one is dropped, so that what
     /// a hostile peer sends cannot break the order that lookups rely on.

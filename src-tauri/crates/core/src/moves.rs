@@ -3,8 +3,7 @@
 //! A user's rename reaches the plan as a deletion and a creation of equal subtrees. Carried out as a rename it
 //! costs neither content nor copying, whatever its size.
 
-use std::collections::HashMap;
-use std::collections::btree_map::{BTreeMap, Entry as MapEntry};
+use std::collections::{HashMap, HashSet};
 
 use crate::apply::Move;
 use crate::digest::Digest;
@@ -37,8 +36,13 @@ pub fn extract(changes: &[Change]) -> Extracted {
     if deletions.is_empty() || others.iter().all(|change| change.old.is_some()) {
         return Extracted { rest: changes.to_vec(), ..Extracted::default() };
     }
-    let mut search =
-        Search { sources: HashMap::new(), taken: BTreeMap::new(), out: Extracted::default(), seen: 0 };
+    let mut search = Search {
+        sources: HashMap::new(),
+        taken: HashSet::new(),
+        above_taken: HashSet::new(),
+        out: Extracted::default(),
+        seen: 0,
+    };
     for change in &deletions {
         if let Some(old) = &change.old {
             search.offer(&change.path, old);
@@ -65,8 +69,10 @@ pub fn extract(changes: &[Change]) -> Extracted {
 
 struct Search {
     sources: HashMap<Digest, Vec<RelPath>>,
-    /// Deleted paths that a move uses, in order.
-    taken: BTreeMap<RelPath, ()>,
+    /// Deleted paths that a move uses.
+    taken: HashSet<RelPath>,
+    /// All directories above them.
+    above_taken: HashSet<RelPath>,
     out: Extracted,
     seen: usize,
 }
@@ -115,31 +121,26 @@ impl Search {
     fn take(&mut self, entry: &Entry) -> Option<RelPath> {
         let candidates = self.sources.get_mut(&key(entry)?)?;
         while let Some(from) = candidates.pop() {
-            // Neither inside a subtree that already moves, nor around a part that already moves.
-            let inside =
-                self.taken.range(..=from.clone()).next_back().is_some_and(|(t, ())| from.starts_with(t))
-                    || from
-                        .parent()
-                        .is_some_and(|parent| ancestors(parent).any(|path| self.taken.contains_key(&path)));
-            let around = self.taken.keys().any(|t| t.starts_with(&from));
-            if inside || around {
+            // Neither around a part that already moves, nor inside a subtree that already moves, nor twice.
+            if self.above_taken.contains(&from)
+                || ancestors(from.clone()).any(|path| self.taken.contains(&path))
+            {
                 continue;
             }
-            if let MapEntry::Vacant(slot) = self.taken.entry(from.clone()) {
-                slot.insert(());
-                return Some(from);
-            }
+            self.above_taken.extend(from.parent().into_iter().flat_map(ancestors));
+            self.taken.insert(from.clone());
+            return Some(from);
         }
         None
     }
 
     /// Returns what is left to delete at `path` after the moves out of it, or `None` if it moved itself.
     fn without_taken(&self, path: &RelPath, entry: &Entry) -> Option<Entry> {
-        if self.taken.contains_key(path) {
+        if self.taken.contains(path) {
             return None;
         }
         match entry {
-            Entry::Dir(dir) if self.taken.keys().any(|t| t.starts_with(path)) => {
+            Entry::Dir(dir) if self.above_taken.contains(path) => {
                 let children = dir.children().iter().filter_map(|child| {
                     self.without_taken(&path.join(&child.name), &child.entry)
                         .map(|entry| Child { name: child.name.clone(), entry })
@@ -151,7 +152,8 @@ impl Search {
     }
 }
 
-fn ancestors(path: RelPath) -> impl Iterator<Item = RelPath> {
+/// Yields the path and everything above it, up to the root.
+pub(crate) fn ancestors(path: RelPath) -> impl Iterator<Item = RelPath> {
     std::iter::successors(Some(path), RelPath::parent)
 }
 

@@ -12,7 +12,8 @@ use crate::policy::Side;
 pub struct Change {
     /// Where.
     pub path: RelPath,
-    /// What stands there, with everything below; `None`: nothing.
+    /// What stands there, with everything below; `None`: nothing. Where `new` is a directory, too, only the
+    /// permission bits are compared, because what is below has changes of its own.
     pub old: Option<Entry>,
     /// What shall stand there, with everything below; `None`: nothing. Where both are directories, only the
     /// permission bits change and children are left as they are.
@@ -132,6 +133,21 @@ impl Plan {
         match side {
             Side::Ours => &self.copies_ours,
             Side::Theirs => &self.copies_theirs,
+        }
+    }
+
+    /// Blocks every path at or below `path` that is [`Entry::Unknown`] in `side`'s `entry`.
+    pub fn report_unknown(&mut self, side: Side, path: &RelPath, entry: &Entry) {
+        match entry {
+            Entry::Unknown(kind) => {
+                self.blocked.push(Blocked { path: path.clone(), reason: Reason::Problem(side, *kind) });
+            }
+            Entry::Dir(dir) if dir.has_unknown() => {
+                for child in dir.children() {
+                    self.report_unknown(side, &path.join(&child.name), &child.entry);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -9,8 +9,8 @@
 
 use std::sync::Arc;
 
-use crate::entry::{Child, Dir, Entry, File, Mode};
-use crate::path::{Name, RelPath};
+use crate::entry::{Child, Dir, Entry, File, Mode, ProblemKind};
+use crate::path::{MAX_PATH, Name, RESERVED, RelPath};
 use crate::plan::{Agreement, Blocked, Change, Conflict, Plan, Reason};
 use crate::policy::{ConflictRule, Deletion, Flow, Policy, Side};
 
@@ -38,7 +38,18 @@ impl Walk<'_> {
             if a == o && o == t && !o.is_some_and(Entry::has_unknown) {
                 continue;
             }
-            self.path(&path.join(name), a, o, t);
+            // A peer may name Evenfold's own folder in its tree. It never takes part.
+            if path.is_root() && name.as_bytes() == RESERVED {
+                continue;
+            }
+            let below = path.join(name);
+            // No disk holds such a path. It also bounds how deep a peer's tree makes this walk descend.
+            if below.as_bytes().len() > MAX_PATH {
+                let side = if o.is_some() { Side::Ours } else { Side::Theirs };
+                self.blocked(&below, Reason::Problem(side, ProblemKind::TooLong));
+                continue;
+            }
+            self.path(&below, a, o, t);
         }
     }
 
@@ -198,7 +209,7 @@ impl Walk<'_> {
                     }
                 }
                 (_, entry) => {
-                    self.report_unknown(side, &below, entry);
+                    self.plan.report_unknown(side, &below, entry);
                     entry.without_unknown()
                 }
             };
@@ -256,6 +267,8 @@ impl Walk<'_> {
         }
         match (a, entry) {
             _ if untouched || (told && !entry.has_unknown()) => self.delete(target, path, entry),
+            // Only its own permission bits changed, or parts of it went: nothing of the target's own would go.
+            (Some(Entry::Dir(was)), Entry::Dir(is)) if !survives(was, is) => self.delete(target, path, entry),
             (_, Entry::Dir(is)) if told || matches!(a, Some(Entry::Dir(_))) => {
                 // Part of it is the source's to delete, part is the target's own or unknown: child by child.
                 let was = a.and_then(Entry::as_dir);
@@ -274,7 +287,7 @@ impl Walk<'_> {
     }
 
     fn create(&mut self, on: Side, path: &RelPath, entry: &Entry) {
-        self.report_unknown(on.other(), path, entry);
+        self.plan.report_unknown(on.other(), path, entry);
         if let Some(known) = entry.without_unknown() {
             self.change(on, path, None, Some(known));
         }
@@ -283,10 +296,10 @@ impl Walk<'_> {
     /// `old` was compared with the agreed state or the person said that it may go, so replacing it is safe;
     /// unless something below it is unknown, which nothing may touch.
     fn replace(&mut self, on: Side, path: &RelPath, old: &Entry, new: &Entry) {
-        if old.has_unknown() {
-            return self.report_unknown(on, path, old);
+        if let Some(kind) = first_unknown(old) {
+            return self.blocked(path, Reason::Problem(on, kind));
         }
-        self.report_unknown(on.other(), path, new);
+        self.plan.report_unknown(on.other(), path, new);
         if let Some(known) = new.without_unknown() {
             self.change(on, path, Some(old.clone()), Some(known));
         }
@@ -307,17 +320,15 @@ impl Walk<'_> {
     fn blocked(&mut self, path: &RelPath, reason: Reason) {
         self.plan.blocked.push(Blocked { path: path.clone(), reason });
     }
+}
 
-    fn report_unknown(&mut self, side: Side, path: &RelPath, entry: &Entry) {
-        match entry {
-            Entry::Unknown(kind) => self.blocked(path, Reason::Problem(side, *kind)),
-            Entry::Dir(dir) if dir.has_unknown() => {
-                for child in dir.children() {
-                    self.report_unknown(side, &path.join(&child.name), &child.entry);
-                }
-            }
-            _ => {}
+fn first_unknown(entry: &Entry) -> Option<ProblemKind> {
+    match entry {
+        Entry::Unknown(kind) => Some(*kind),
+        Entry::Dir(dir) if dir.has_unknown() => {
+            dir.children().iter().find_map(|child| first_unknown(&child.entry))
         }
+        _ => None,
     }
 }
 
