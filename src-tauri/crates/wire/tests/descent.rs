@@ -1,5 +1,7 @@
 //! Trees arrive as they are, at the price of what differs.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
 use std::sync::Arc;
@@ -41,7 +43,7 @@ fn edit_deep(tree: &Arc<Dir>, group: &str, package: &str, source: &str, seed: u6
 
 #[tokio::test]
 async fn random_trees_arrive_whatever_is_known() {
-    for seed in 0..300 {
+    for seed in 0..100 {
         let mut random = Random(seed);
         let base = random.tree(4);
         let theirs = random.perturb(&base, 6);

@@ -1,5 +1,7 @@
 //! Handshakes that fit, that do not, and that are none; and the node session.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod common;
 
 use std::sync::Arc;
