@@ -1,1 +1,176 @@
-//! apply (being written).
+//! Carries out a batch: stage, make durable, transition, make durable, report.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use evenfold_core::apply::{Batch, Report};
+use evenfold_core::transfer::Piece;
+use evenfold_core::{Entry, RelPath};
+
+use crate::disk::Disk;
+use crate::index::{Index, Keys};
+use crate::own::{self, Ground};
+use crate::prepare::Prepared;
+use crate::stage::{Staged, stage};
+use crate::transition::{Transition, Transitioned};
+
+/// Up to this number of directories are made durable one by one; more of them by one call for the whole file
+/// system.
+const SYNC_EACH: usize = 32;
+
+/// What the caller wants beyond the batch itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// Bytes of the file system that must stay free. What does not fit is refused; smaller contents pass.
+    pub reserve: u64,
+    /// Whether a creation of which a part is missing is refused as a whole (units of a relay).
+    pub whole: bool,
+}
+
+/// The root to which batches are applied.
+pub struct Site<'a, D> {
+    /// The root.
+    pub disk: &'a D,
+    /// The relationship, which has its own corner in `.evenfold/`.
+    pub relationship: u128,
+    /// What the last scan and the batches since then found. Locked for moments only.
+    pub index: &'a Mutex<Index>,
+    /// Whether a path takes part in the relationship; the flag tells whether it is a directory.
+    pub takes_part: &'a (dyn Fn(&RelPath, bool) -> bool + Sync),
+    /// Counts the batch in the root's marker, durably, and returns the new epoch. Called once after the effects,
+    /// unless there were none.
+    pub bump_epoch: &'a (dyn Fn() -> io::Result<u64> + Sync),
+    /// The epoch before the batch.
+    pub epoch: u64,
+    /// What was prepared for the batch.
+    pub prepared: &'a Prepared,
+    /// What the caller wants beyond the batch.
+    pub rules: Rules,
+}
+
+impl<D> Site<'_, D> {
+    /// Locks the index.
+    pub(crate) fn index(&self) -> MutexGuard<'_, Index> {
+        // A patch replaces the whole index at its end, so it is whole even if a thread died meanwhile.
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the root and its corner in `.evenfold/`.
+    pub(crate) fn ground(&self) -> Ground<'_, D> {
+        Ground { disk: self.disk, relationship: self.relationship }
+    }
+
+    /// Returns what the index says of a path.
+    pub(crate) fn look_up(&self, path: &RelPath) -> Option<(Entry, Keys)> {
+        self.index().look_up(path)
+    }
+}
+
+/// Is told how staging goes on, from several threads. Numbers are increments, so sums only grow.
+pub trait Progress: Sync {
+    /// `files` more files stand in staging, or `bytes` more have been written.
+    fn staged(&self, files: u64, bytes: u64);
+}
+
+/// Takes no interest.
+impl Progress for () {
+    fn staged(&self, _: u64, _: u64) {}
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct Applied {
+    /// Outcomes and epoch.
+    pub report: Report,
+    /// What was replaced or deleted and is kept as a version.
+    pub kept: Vec<Kept>,
+}
+
+/// Why something became a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptWhy {
+    /// Another content took its place.
+    Replaced,
+    /// It was deleted on the other side.
+    Deleted,
+    /// It appeared in the moment of a replacement or deletion and could not be put back, because its name had
+    /// been taken again. Its change was refused.
+    Displaced,
+}
+
+/// A content that became a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Where it stood.
+    pub path: RelPath,
+    /// The version's name, as [`crate::versions::restore`] takes it.
+    pub version: String,
+    /// Why.
+    pub why: KeptWhy,
+}
+
+/// The batch has no report. What was done stays done and is safe; the next scan finds it.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Staged contents could not be made durable, so nothing was published.
+    #[error("new files could not be made durable, and nothing was changed: {0}")]
+    StagedNotDurable(#[source] io::Error),
+    /// What was changed could not be made durable, so it must not be recorded.
+    #[error("changes could not be made durable: {0}")]
+    NotDurable(#[source] io::Error),
+    /// The root's epoch could not be counted up.
+    #[error("the marker of the root could not be written: {0}")]
+    Epoch(#[source] io::Error),
+}
+
+/// Carries out a batch. Blocks until the pieces end and everything is durable. Must not run beside a scan or
+/// another batch of the same root.
+///
+/// # Errors
+/// Only if durability is in doubt; what could not be carried out is in the report.
+pub fn apply<D: Disk>(
+    site: &Site<'_, D>,
+    batch: &Batch,
+    pieces: &mut dyn Iterator<Item = Piece>,
+    progress: &dyn Progress,
+) -> Result<Applied, ApplyError> {
+    let staged = stage(site, batch, pieces, progress);
+    let result = publish(site, batch, staged);
+    // Only what was not published is left in it. If it cannot be removed now, the next opening does.
+    if let Err(error) = own::remove_tree(site.disk, &own::batch_staging(site.relationship, batch.id)) {
+        tracing::warn!(%error, "staging could not be emptied");
+    }
+    result
+}
+
+fn publish<D: Disk>(site: &Site<'_, D>, batch: &Batch, staged: Staged) -> Result<Applied, ApplyError> {
+    // A rename may reach the disk before the content that it names: first the content, then the name.
+    if staged.synced && staged.dirs.len() <= SYNC_EACH {
+        site.disk.sync_dirs(&staged.dirs)
+    } else {
+        site.disk.sync_all()
+    }
+    .map_err(ApplyError::StagedNotDurable)?;
+
+    let done = Transition::new(site, batch).run(staged.ready);
+    let Transitioned { outcomes, kept, touched, whole_disk } = done;
+    let mut epoch = site.epoch;
+    if whole_disk || !touched.is_empty() {
+        epoch = (site.bump_epoch)().map_err(ApplyError::Epoch)?;
+        if whole_disk || touched.len() > SYNC_EACH {
+            site.disk.sync_all()
+        } else {
+            site.disk.sync_dirs(&touched.into_iter().collect::<Vec<_>>())
+        }
+        .map_err(ApplyError::NotDurable)?;
+    }
+    Ok(Applied { report: Report { outcomes, epoch }, kept })
+}
+
+#[cfg(test)]
+#[path = "apply_testing.rs"]
+pub(crate) mod testing;
+
+#[cfg(test)]
+#[path = "crash_tests.rs"]
+mod crash_tests;

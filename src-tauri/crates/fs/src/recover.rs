@@ -1,1 +1,31 @@
-//! recover (being written).
+//! What is done when a root is opened, before the first scan: clears up after a crash.
+
+use std::io;
+
+use crate::disk::Disk;
+use crate::own;
+use crate::transition::unlock;
+
+/// What was cleared up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recovered {
+    /// Bytes of staged contents that an interrupted batch left.
+    pub staged_bytes: u64,
+    /// Folders whose permission bits were put back.
+    pub permissions: u64,
+}
+
+/// Clears up what an interrupted batch of this relationship left. Creates nothing; must not run beside a batch
+/// of the same relationship. Blocks.
+///
+/// `staging/` is emptied without looking at it, because no step ever moves a user's byte there: what is
+/// replaced or deleted goes from its live name to `versions/` in one step (see [`crate::transition`]).
+/// Contents of which a part has arrived stay in `partial/`.
+///
+/// # Errors
+/// The first error of listing, setting permission bits, or removing.
+pub fn recover<D: Disk>(disk: &D, relationship: u128) -> io::Result<Recovered> {
+    let permissions = unlock::put_back(disk, relationship)?;
+    let staged_bytes = own::remove_tree(disk, &own::staging(relationship))?;
+    Ok(Recovered { staged_bytes, permissions })
+}
