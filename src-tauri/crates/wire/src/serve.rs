@@ -23,9 +23,9 @@ use crate::report::send_report;
 use crate::tree::Catalog;
 use crate::walk::TreeWriter;
 
-/// Pieces between handler and stream: 8 of at most 256 KiB keep disk and network busy at once, and bound what
-/// a slow one of the two makes us hold to 2 MiB.
-pub(crate) const PIECES: usize = 8;
+/// Pieces between handler and stream: 32 tiny ones are enough that tasks do not wake each other for every
+/// few, and 32 of at most 256 KiB bound what a slow disk or network makes us hold to 8 MiB.
+pub(crate) const PIECES: usize = 32;
 /// The most trees that a client may name in one request.
 pub(crate) const MAX_HAVE: usize = 8;
 /// Nudges carry up to this many changed entries, within this many bytes.

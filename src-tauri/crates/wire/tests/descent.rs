@@ -171,7 +171,7 @@ async fn problems_travel_once() {
         Problem { path: common::path("odd"), kind: ProblemKind::Unreadable, detail: "x".repeat(500) };
     fake.snapshot.lock().unwrap().problems = vec![problem.clone()];
     let (client, count, _) = connect(&server(&fake));
-    assert_eq!(client.current(&[]).await.unwrap().problems, [problem.clone()]);
+    assert_eq!(client.current(&[]).await.unwrap().problems, std::slice::from_ref(&problem));
     count.take();
     assert_eq!(client.current(&[]).await.unwrap().problems, [problem]);
     assert!(count.take() <= 200);
