@@ -80,6 +80,15 @@ fn cpu_has_aes() -> bool {
     }
 }
 
+fn rekey_limits(limits: &Limits) -> russh::Limits {
+    russh::Limits {
+        rekey_write_limit: limits.rekey_after,
+        rekey_read_limit: limits.rekey_after,
+        // An hour.
+        ..russh::Limits::default()
+    }
+}
+
 /// The configuration of every connection that this node accepts.
 pub(crate) fn server_config(identity: &Identity, limits: &Limits) -> Arc<server::Config> {
     Arc::new(server::Config {
@@ -89,8 +98,7 @@ pub(crate) fn server_config(identity: &Identity, limits: &Limits) -> Arc<server:
         auth_rejection_time_initial: Some(Duration::ZERO),
         keys: vec![identity.host_key()],
         certificates: Vec::new(),
-        // RFC 4253's advice: new keys after a gigabyte or an hour.
-        limits: russh::Limits::default(),
+        limits: rekey_limits(limits),
         window_size: CHANNEL_WINDOW,
         maximum_packet_size: PACKET_SIZE,
         channel_buffer_size: QUEUED_MESSAGES,
@@ -109,7 +117,7 @@ pub(crate) fn server_config(identity: &Identity, limits: &Limits) -> Arc<server:
 pub(crate) fn client_config(limits: &Limits) -> Arc<client::Config> {
     Arc::new(client::Config {
         client_id: SshId::Standard(Cow::Borrowed(SOFTWARE)),
-        limits: russh::Limits::default(),
+        limits: rekey_limits(limits),
         window_size: CHANNEL_WINDOW,
         maximum_packet_size: PACKET_SIZE,
         channel_buffer_size: QUEUED_MESSAGES,

@@ -160,7 +160,7 @@ fn create(path: &Path) -> Result<(), IdentityError> {
     let written = file.write_all(encoded.as_bytes()).and_then(|()| file.sync_all());
     let linked = written.map_err(fail("write", &draft)).and_then(|()| {
         fs::hard_link(&draft, path).map_err(fail("create", path))?;
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail("sync", folder))
+        sync_folder(folder).map_err(fail("sync", folder))
     });
     let removed = fs::remove_file(&draft).map_err(fail("remove", &draft));
     linked.and(removed)
@@ -172,6 +172,18 @@ fn create_private_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)
+}
+
+/// Makes the new name durable.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Elsewhere folders cannot be opened as files, and the file system orders names by itself.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(unix)]

@@ -26,6 +26,9 @@ pub struct Limits {
     /// Bytes per connection that the windows of its streams may grow by beyond their first 256 KiB
     /// each: 32 MiB, enough for one stream at 16 MiB in either of two relationships.
     pub receive_budget: usize,
+    /// Bytes in either direction after which new keys are agreed on: 1 GiB, RFC 4253's advice. An hour
+    /// leads to new keys as well.
+    pub rekey_after: usize,
     /// Silence after which a keep-alive is sent: 15 s, below the common 30 s timeouts of NAT tables.
     pub keepalive_interval: Duration,
     /// Unanswered keep-alives after which the connection is given up: 3, so a dead line is noticed
@@ -43,6 +46,7 @@ impl Default for Limits {
             per_peer: 32,
             streams: 256,
             receive_budget: 32 << 20,
+            rekey_after: 1 << 30,
             keepalive_interval: Duration::from_secs(15),
             keepalive_max: 3,
         }

@@ -30,11 +30,11 @@ impl Other {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotStrict {
     #[error("the other side does not speak SSH 2.0")]
-    NotSsh,
+    NoSsh,
     #[error("the other side's first packet is not a key exchange")]
-    NotKexInit,
+    OtherPacket,
     #[error("the other side does not offer strict key exchange")]
-    NotOffered,
+    Missing,
 }
 
 /// Longest identification line, from RFC 4253.
@@ -72,7 +72,7 @@ impl StrictCheck {
             self.seen = Vec::new();
             self.done = true;
             if !offered {
-                return Err(NotStrict::NotOffered);
+                return Err(NotStrict::Missing);
             }
         }
         Ok(())
@@ -84,25 +84,25 @@ fn announced(seen: &[u8], marker: &[u8]) -> Result<Option<bool>, NotStrict> {
     let prefix = b"SSH-2.0-";
     let known = seen.len().min(prefix.len());
     if seen.get(..known) != prefix.get(..known) {
-        return Err(NotStrict::NotSsh);
+        return Err(NotStrict::NoSsh);
     }
     let Some(line_end) = seen.iter().take(LONGEST_LINE).position(|byte| *byte == b'\n') else {
-        return if seen.len() >= LONGEST_LINE { Err(NotStrict::NotSsh) } else { Ok(None) };
+        return if seen.len() >= LONGEST_LINE { Err(NotStrict::NoSsh) } else { Ok(None) };
     };
     let packet = seen.get(line_end + 1..).unwrap_or_default();
     let Some((length, rest)) = take_u32(packet) else { return Ok(None) };
     if length > LONGEST_PACKET {
-        return Err(NotStrict::NotKexInit);
+        return Err(NotStrict::OtherPacket);
     }
     // padding length, message number, 16 bytes of cookie, then the list of key exchanges
     match rest.get(1) {
         None => return Ok(None),
         Some(&KEXINIT) => {}
-        Some(_) => return Err(NotStrict::NotKexInit),
+        Some(_) => return Err(NotStrict::OtherPacket),
     }
     let Some((names_length, names)) = rest.get(18..).and_then(take_u32) else { return Ok(None) };
     if names_length > length {
-        return Err(NotStrict::NotKexInit);
+        return Err(NotStrict::OtherPacket);
     }
     let Some(names) = names.get(..names_length) else { return Ok(None) };
     Ok(Some(names.split(|byte| *byte == b',').any(|name| name == marker)))
@@ -149,7 +149,7 @@ mod tests {
     fn missing_foreign_or_lengthened_marker_is_refused() {
         for list in ["curve25519-sha256", "", "kex-strict-s-v00@openssh.com", "xkex-strict-c-v00@openssh.com"]
         {
-            assert_eq!(check(Other::Client, &greeting(list)), Err(NotStrict::NotOffered), "{list}");
+            assert_eq!(check(Other::Client, &greeting(list)), Err(NotStrict::Missing), "{list}");
         }
     }
 
@@ -157,16 +157,16 @@ mod tests {
     fn other_packets_before_the_key_exchange_are_refused() {
         let mut bytes = b"SSH-2.0-Other\r\n".to_vec();
         bytes.extend_from_slice(&[0, 0, 0, 12, 4, 2, 0, 0, 0, 0]); // SSH_MSG_IGNORE
-        assert_eq!(check(Other::Client, &bytes), Err(NotStrict::NotKexInit));
+        assert_eq!(check(Other::Client, &bytes), Err(NotStrict::OtherPacket));
     }
 
     #[test]
     fn other_protocols_and_endless_lines_are_refused() {
-        assert_eq!(check(Other::Client, b"GET / HTTP/1.1\r\n"), Err(NotStrict::NotSsh));
-        assert_eq!(check(Other::Client, b"SSH-1.99-Old\r\n"), Err(NotStrict::NotSsh));
+        assert_eq!(check(Other::Client, b"GET / HTTP/1.1\r\n"), Err(NotStrict::NoSsh));
+        assert_eq!(check(Other::Client, b"SSH-1.99-Old\r\n"), Err(NotStrict::NoSsh));
         let endless = [b"SSH-2.0-".as_slice(), &[b'x'; 300]].concat();
-        assert_eq!(check(Other::Client, &endless), Err(NotStrict::NotSsh));
-        assert_eq!(check(Other::Client, b"SSH-2.0-Other\r\n\xff\xff\xff\xff"), Err(NotStrict::NotKexInit));
+        assert_eq!(check(Other::Client, &endless), Err(NotStrict::NoSsh));
+        assert_eq!(check(Other::Client, b"SSH-2.0-Other\r\n\xff\xff\xff\xff"), Err(NotStrict::OtherPacket));
     }
 
     proptest::proptest! {

@@ -1,5 +1,7 @@
 //! Who gets in, who does not, and what an unfriendly client is refused.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Pairing between two real nodes, and everything that must make it fail.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 mod common;
 
 use std::net::SocketAddr;

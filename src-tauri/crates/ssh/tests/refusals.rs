@@ -1,5 +1,7 @@
 //! What a peer with a pinned key, and a plain SSH client, is refused all the same.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 mod common;
 
 use std::time::Duration;

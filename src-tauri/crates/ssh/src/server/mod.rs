@@ -225,6 +225,10 @@ async fn welcome(
         let _ = timeout_at(Instant::now() + Duration::from_secs(2), line.ended()).await;
         return;
     }
+    // Once more: the pin may have been removed while the channel was being opened.
+    if !core.gate.is_pinned(&key) {
+        return tracing::info!(%addr, peer = %key, "unpinned while logging in");
+    }
     if !place.logged_in(key) {
         tracing::warn!(%addr, peer = %key, "turned away: too many connections from this peer");
         return;
