@@ -117,12 +117,12 @@ pub struct Intent {
     pub new: Option<Wanted>,
 }
 
-/// What an intent wants to stand at a path, in a form that stays small for whole subtrees.
+/// What an intent wants to stand at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
-    /// A file or link.
-    Leaf(Entry),
-    /// A directory whose subtree has this digest.
+    /// This, with everything below.
+    Entry(Entry),
+    /// A directory whose subtree has this digest: all that is recorded of a whole subtree.
     Tree(Digest),
 }
 

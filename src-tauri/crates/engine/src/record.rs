@@ -83,18 +83,11 @@ pub fn intents_of(plan: &Plan) -> Vec<Intent> {
     let mut intents = Vec::new();
     for side in [Side::Ours, Side::Theirs] {
         for change in plan.copies(side).iter().chain(plan.changes(side)) {
-            let new = change.new.as_ref().map(wanted);
+            let new = change.new.clone().map(Wanted::Entry);
             intents.push(Intent { side, path: change.path.clone(), new });
         }
     }
     intents
-}
-
-fn wanted(entry: &Entry) -> Wanted {
-    match entry {
-        Entry::Dir(dir) => Wanted::Tree(dir.digest()),
-        leaf => Wanted::Leaf(leaf.clone()),
-    }
 }
 
 /// Brings the ancestor up to what intended effects did before a crash: where a side holds exactly what we were
@@ -115,7 +108,7 @@ pub fn recover(
         let now = tree.get(&intent.path);
         let happened = match (&intent.new, now) {
             (None, None) => true,
-            (Some(Wanted::Leaf(leaf)), Some(entry)) => leaf == entry,
+            (Some(Wanted::Entry(wanted)), Some(entry)) => wanted == entry,
             (Some(Wanted::Tree(digest)), Some(Entry::Dir(dir))) => dir.digest() == *digest,
             _ => false,
         };

@@ -269,7 +269,7 @@ pub enum Reply {
     /// State.
     Status(Status),
     /// Outcome of a cycle.
-    Synced(Synced),
+    Synced(Box<Synced>),
     /// A comparison.
     Check(Check),
     /// Reasons.

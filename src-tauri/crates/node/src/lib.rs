@@ -6,3 +6,26 @@ pub mod control;
 pub mod home;
 pub mod settings;
 pub mod text;
+
+mod hub;
+mod join;
+mod local;
+mod network;
+mod node;
+mod pairing;
+mod peers;
+mod plans;
+mod record;
+mod relationship;
+mod relations;
+mod remote;
+mod reporting;
+mod requests;
+mod service;
+mod serving;
+mod status;
+mod sync;
+mod watcher;
+
+pub use node::{Node, NodeOptions};
+pub use service::NodeService;

@@ -91,7 +91,15 @@ impl Home {
     /// # Errors
     /// When another process holds it, or the lock file cannot be used.
     pub fn lock(&self, what: &str) -> Result<HomeLock, LockError> {
-        let engine = self.take(&self.engine_lock(), what, Duration::ZERO)?;
+        self.lock_within(what, Duration::ZERO)
+    }
+
+    /// Takes the home for an engine, blocking for at most `patience` while another holds it.
+    ///
+    /// # Errors
+    /// When another process still holds it then, or the lock file cannot be used.
+    pub fn lock_within(&self, what: &str, patience: Duration) -> Result<HomeLock, LockError> {
+        let engine = self.take(&self.engine_lock(), what, patience)?;
         Ok(HomeLock { _daemon: None, _engine: engine })
     }
 

@@ -1,0 +1,108 @@
+//! The hub's side of a relationship: one spoke's view of our folder.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use evenfold_core::apply::{Batch, Report};
+use evenfold_core::policy::Side;
+use evenfold_core::snapshot::{Extent, Snapshot};
+use evenfold_core::transfer::{Item, Manifest, Need, Piece};
+use evenfold_core::{Digest, RelPath};
+use evenfold_engine::Endpoint;
+use evenfold_engine::history::acts_of;
+use evenfold_store::Store;
+use evenfold_wire::{Handler, Progress, RemoteError};
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+use crate::local::LocalEndpoint;
+use crate::record::events_of;
+use crate::remote::{REFUSED, to_remote};
+
+/// What one peer may do with our folder, and how it is done.
+pub(crate) struct HubView {
+    pub(crate) local: Arc<LocalEndpoint>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) relationship: Uuid,
+    pub(crate) peer: [u8; 32],
+    pub(crate) peer_name: String,
+    /// Whether the peer may change the folder.
+    pub(crate) may_write: bool,
+}
+
+#[async_trait]
+impl Handler for HubView {
+    async fn scan(&self, extent: Extent) -> Result<Snapshot, RemoteError> {
+        self.local.scan(extent, &[]).await.map_err(to_remote)
+    }
+
+    async fn current(&self) -> Result<Snapshot, RemoteError> {
+        self.local.scan(Extent::Paths(Vec::new()), &[]).await.map_err(to_remote)
+    }
+
+    async fn manifest(&self, items: Vec<Item>, indices: Vec<u32>) -> Result<Vec<Manifest>, RemoteError> {
+        self.local.manifest(&items, &indices).await.map_err(to_remote)
+    }
+
+    async fn prepare(&self, batch: Arc<Batch>, manifests: Vec<Manifest>) -> Result<Vec<Need>, RemoteError> {
+        self.writable()?;
+        self.local.prepare(&batch, manifests).await.map_err(to_remote)
+    }
+
+    async fn supply(
+        &self,
+        items: Vec<Item>,
+        needs: Vec<Need>,
+        sink: mpsc::Sender<Piece>,
+    ) -> Result<(), RemoteError> {
+        self.local.supply_into(items, needs, sink).await.map_err(to_remote)
+    }
+
+    async fn apply(
+        &self,
+        batch: Arc<Batch>,
+        pieces: mpsc::Receiver<Piece>,
+        _progress: watch::Sender<Progress>,
+    ) -> Result<Report, RemoteError> {
+        self.writable()?;
+        let report = self.local.apply(&batch, pieces).await.map_err(to_remote)?;
+        let here = self.local.machine();
+        let acts = acts_of(&batch, &report.outcomes, Side::Theirs);
+        let events: Vec<_> =
+            acts.iter().flat_map(|act| events_of(act, self.relationship, &self.peer_name, &here)).collect();
+        if !events.is_empty()
+            && let Err(error) = self.store.history().add(&events).await
+        {
+            // The files are in place and durable; a spoke that is told of a failure would only look again.
+            tracing::error!(%error, "the history could not be written");
+        }
+        Ok(report)
+    }
+
+    async fn author(&self, path: RelPath, digest: Digest) -> Result<Option<String>, RemoteError> {
+        self.local.author(&path, digest).await.map_err(to_remote)
+    }
+
+    fn nudges(&self) -> watch::Receiver<u64> {
+        self.local.nudges()
+    }
+
+    async fn report_state(&self, state: Vec<u8>) -> Result<(), RemoteError> {
+        let state = String::from_utf8(state)
+            .map_err(|_| RemoteError::new("malformed", "the reported state is not text", ""))?;
+        let members = self.store.members();
+        let reported =
+            members.report(self.relationship, &self.peer, crate::record::now_micros(), None, Some(&state));
+        reported.await.map_err(|error| RemoteError::new("store", error.to_string(), ""))
+    }
+}
+
+impl HubView {
+    fn writable(&self) -> Result<(), RemoteError> {
+        if self.may_write {
+            return Ok(());
+        }
+        let hint = "ask the owner of the hub for write permission";
+        Err(RemoteError::new(REFUSED, "this machine may only read from the hub", hint))
+    }
+}

@@ -1,0 +1,447 @@
+//! A folder of this machine: the engine's port `Endpoint` over `evenfold-fs`.
+//!
+//! There is one of these for each relationship, shared by all pairs that use it: one scanner, one watcher, one
+//! snapshot. The disk is only touched on blocking threads.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use async_trait::async_trait;
+use evenfold_core::apply::{Batch, Report};
+use evenfold_core::select::Select;
+use evenfold_core::snapshot::{Extent, Snapshot};
+use evenfold_core::transfer::{Item, Manifest, Need, Piece};
+use evenfold_core::{Digest, Dir, RelPath};
+use evenfold_engine::ports::PIECES_IN_FLIGHT;
+use evenfold_engine::{Endpoint, EndpointError};
+use evenfold_fs::apply::{Applied, Kept, KeptWhy, Rules};
+use evenfold_fs::cache::CacheRow;
+use evenfold_fs::matcher::Matcher;
+use evenfold_fs::platform::RealDisk;
+use evenfold_fs::marker::{Identity, Marker};
+use evenfold_fs::replica::{OpenError, Options, Replica};
+use evenfold_fs::scan::ScanError;
+use evenfold_store::Store;
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+use crate::record::now_micros;
+use crate::watcher::{self, Watching};
+
+/// The folder of one relationship on this machine.
+pub(crate) struct LocalEndpoint {
+    /// For the tasks that it starts, which must not keep it alive.
+    me: Weak<LocalEndpoint>,
+    machine: String,
+    root: PathBuf,
+    relationship: Uuid,
+    store: Arc<Store>,
+    /// Whether digests are kept in the database.
+    remembers: bool,
+    settings: Mutex<LocalSettings>,
+    open: Mutex<Open>,
+    nudge: watch::Sender<u64>,
+    told: Mutex<Option<Digest>>,
+}
+
+/// The options of a folder.
+#[derive(Clone)]
+pub(crate) struct LocalSettings {
+    pub(crate) select: Select,
+    pub(crate) rules: Rules,
+    /// How the folder is recognised.
+    pub(crate) mark: Mark,
+    /// Whether a watcher is wanted.
+    pub(crate) watch: bool,
+}
+
+/// How a folder is recognised when it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// It is being joined and gets a marker.
+    Create,
+    /// It must have the marker that it got when it was joined.
+    Expect(Option<u128>),
+    /// It is only looked at; nothing is written.
+    Look,
+}
+
+/// The opened folder; opened again after it was missing or replaced.
+#[derive(Default)]
+struct Open {
+    replica: Option<Arc<Replica<RealDisk>>>,
+    watching: Option<Watching>,
+}
+
+impl LocalEndpoint {
+    pub(crate) fn new(
+        machine: String,
+        root: PathBuf,
+        relationship: Uuid,
+        store: Arc<Store>,
+        settings: LocalSettings,
+    ) -> Arc<Self> {
+        Self::make(machine, root, relationship, store, settings, true)
+    }
+
+    fn make(
+        machine: String,
+        root: PathBuf,
+        relationship: Uuid,
+        store: Arc<Store>,
+        settings: LocalSettings,
+        remembers: bool,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| LocalEndpoint {
+            me: me.clone(),
+            machine,
+            root,
+            relationship,
+            store,
+            remembers,
+            settings: Mutex::new(settings),
+            open: Mutex::default(),
+            nudge: watch::Sender::new(0),
+            told: Mutex::new(None),
+        })
+    }
+
+    /// A folder that is only looked at once, for a preview: nothing of it is remembered.
+    pub(crate) fn passing(
+        machine: String,
+        root: PathBuf,
+        relationship: Uuid,
+        store: Arc<Store>,
+        settings: LocalSettings,
+    ) -> Arc<Self> {
+        Self::make(machine, root, relationship, store, settings, false)
+    }
+
+    /// Returns how the folder is recognised from now on.
+    pub(crate) fn mark(&self) -> Mark {
+        lock(&self.settings).mark
+    }
+
+    /// Returns the free bytes of the folder's file system, if they can be told.
+    pub(crate) async fn free_space(&self) -> Option<u64> {
+        let space = self.on_disk(|replica| replica.space()).await;
+        space.ok()?.ok().map(|(free, _)| free)
+    }
+
+    /// Returns where the folder is.
+    pub(crate) fn root(&self) -> &PathBuf {
+        &self.root
+    }
+
+    /// Takes new options; the folder is looked at again with them.
+    pub(crate) fn set_settings(&self, settings: LocalSettings) {
+        *lock(&self.settings) = settings;
+        *lock(&self.open) = Open::default();
+        *lock(&self.told) = None;
+    }
+
+    /// Lets go of the folder and its watcher.
+    pub(crate) fn close(&self) {
+        *lock(&self.open) = Open::default();
+    }
+
+    /// Returns the opened folder, opening it where necessary.
+    pub(crate) async fn replica(&self) -> Result<Arc<Replica<RealDisk>>, EndpointError> {
+        if let Some(replica) = lock(&self.open).replica.clone() {
+            return Ok(replica);
+        }
+        let cache = match self.store.digest_cache().load(self.relationship).await {
+            Ok(rows) => rows.into_iter().map(cache_row).collect(),
+            Err(error) => {
+                // The cache only saves work: without it everything is hashed.
+                tracing::warn!(%error, "the digest cache cannot be read; hashing everything");
+                Vec::new()
+            }
+        };
+        let settings = lock(&self.settings).clone();
+        let root = self.root.clone();
+        let watch = settings.watch;
+        let options = Options {
+            relationship: self.relationship.as_u128(),
+            marker: Marker::Expect { replica: None },
+            select: settings.select.clone(),
+            rules: settings.rules,
+            cache,
+            parallel: true,
+        };
+        let replica = Arc::new(blocking(move || open(&root, settings.mark, options)).await??);
+        if let (Mark::Create, Identity::Marker { replica: identity }) = (settings.mark, replica.identity()) {
+            lock(&self.settings).mark = Mark::Expect(Some(identity));
+        }
+        let mut open = lock(&self.open);
+        if let Some(other) = open.replica.clone() {
+            return Ok(other);
+        }
+        open.replica = Some(Arc::clone(&replica));
+        if watch {
+            open.watching = watcher::start(self.me.clone(), &replica);
+        }
+        Ok(replica)
+    }
+
+    /// Runs `work` on the opened folder on a blocking thread.
+    pub(crate) async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Replica<RealDisk>) -> T + Send + 'static,
+    ) -> Result<T, EndpointError> {
+        let replica = self.replica().await?;
+        blocking(move || work(&replica)).await
+    }
+
+    async fn look(&self, extent: Extent) -> Result<Snapshot, EndpointError> {
+        let looked = self
+            .on_disk(move |replica| match &extent {
+                Extent::Paths(paths) if paths.is_empty() => {
+                    replica.snapshot().map_or_else(|| replica.scan(&Extent::Full), Ok)
+                }
+                extent => replica.scan(extent),
+            })
+            .await?;
+        match looked {
+            Ok(snapshot) => {
+                self.tell(snapshot.tree.digest());
+                self.save_cache().await;
+                Ok(snapshot)
+            }
+            Err(error) => {
+                // The folder is opened anew at the next look, by its path: it may have come back.
+                *lock(&self.open) = Open::default();
+                Err(scan_error(error))
+            }
+        }
+    }
+
+    /// Raises the nudge if the tree is not the one that was last told.
+    fn tell(&self, digest: Digest) {
+        if lock(&self.told).replace(digest) != Some(digest) {
+            self.nudge.send_modify(|count| *count += 1);
+        }
+    }
+
+    async fn save_cache(&self) {
+        if !self.remembers {
+            return;
+        }
+        let Some(replica) = lock(&self.open).replica.clone() else { return };
+        loop {
+            let delta = replica.take_cache_delta();
+            if delta.is_empty() {
+                return;
+            }
+            let more = delta.more;
+            let upserts: Vec<_> = delta.upserts.into_iter().map(stored_row).collect();
+            let saved = self.store.digest_cache().apply(self.relationship, &upserts, &delta.removes).await;
+            if let Err(error) = saved {
+                tracing::warn!(%error, "the digest cache could not be saved; files will be hashed again");
+                return;
+            }
+            if !more {
+                return;
+            }
+        }
+    }
+
+    /// Sends what is needed of `items` into `sink`; a closed sink ends it early.
+    pub(crate) async fn supply_into(
+        &self,
+        items: Vec<Item>,
+        needs: Vec<Need>,
+        sink: mpsc::Sender<Piece>,
+    ) -> Result<(), EndpointError> {
+        self.on_disk(move |replica| {
+            let mut send = |piece| sink.blocking_send(piece).map_err(|_| evenfold_fs::supply::Stopped);
+            // Stopped means that the receiver wants no more, which is its right.
+            _ = replica.supply(&items, &needs, &mut send);
+        })
+        .await
+    }
+
+    /// Applies a batch; see [`Endpoint::apply`].
+    pub(crate) async fn carry_out(
+        &self,
+        batch: &Arc<Batch>,
+        mut pieces: mpsc::Receiver<Piece>,
+    ) -> Result<Applied, EndpointError> {
+        let work = Arc::clone(batch);
+        let applied = self
+            .on_disk(move |replica| {
+                let mut pieces = std::iter::from_fn(move || pieces.blocking_recv());
+                let applied = replica.apply(&work, &mut pieces, &Unwatched)?;
+                Ok::<_, evenfold_fs::replica::BatchError>((applied, replica.snapshot().map(|s| s.tree.digest())))
+            })
+            .await?;
+        match applied {
+            Ok((applied, digest)) => {
+                if let Some(digest) = digest {
+                    self.tell(digest);
+                }
+                self.note_versions(batch, &applied.kept).await;
+                Ok(applied)
+            }
+            Err(error) => Err(EndpointError::Failed { code: "apply".to_owned(), message: error.to_string() }),
+        }
+    }
+
+    /// Writes the kept versions into the database, where they are listed from; the disk remains the truth.
+    async fn note_versions(&self, batch: &Batch, kept: &[Kept]) {
+        let time = now_micros();
+        let rows: Vec<_> = kept
+            .iter()
+            .filter_map(|kept| {
+                let old = batch.changes.iter().find(|change| change.path == kept.path).and_then(|c| c.old.as_ref());
+                Some(evenfold_store::VersionRow {
+                    path: kept.path.clone(),
+                    version: kept.version.clone(),
+                    time,
+                    // What nobody expected there is found on the disk only.
+                    entry: old.and_then(evenfold_store::Record::of)?,
+                    reason: reason(kept.why).to_owned(),
+                    batch: Some(batch.id),
+                })
+            })
+            .collect();
+        if !rows.is_empty()
+            && let Err(error) = self.store.versions().add(self.relationship, &rows).await
+        {
+            tracing::warn!(%error, "versions could not be noted; they are found on the disk all the same");
+        }
+    }
+}
+
+/// Progress is counted where contents travel; see `evenfold_engine::Progress`.
+struct Unwatched;
+
+impl evenfold_fs::apply::Progress for Unwatched {
+    fn staged(&self, _files: u64, _bytes: u64) {}
+}
+
+fn reason(why: KeptWhy) -> &'static str {
+    match why {
+        KeptWhy::Replaced => "replaced",
+        KeptWhy::Deleted => "deleted",
+        KeptWhy::Displaced => "displaced",
+    }
+}
+
+#[async_trait]
+impl Endpoint for LocalEndpoint {
+    fn machine(&self) -> String {
+        self.machine.clone()
+    }
+
+    async fn scan(&self, extent: Extent, _known: &[Arc<Dir>]) -> Result<Snapshot, EndpointError> {
+        self.look(extent).await
+    }
+
+    async fn manifest(&self, items: &[Item], indices: &[u32]) -> Result<Vec<Manifest>, EndpointError> {
+        let (items, indices) = (items.to_vec(), indices.to_vec());
+        self.on_disk(move |replica| replica.manifest(&items, &indices)).await
+    }
+
+    async fn prepare(&self, batch: &Arc<Batch>, manifests: Vec<Manifest>) -> Result<Vec<Need>, EndpointError> {
+        let batch = Arc::clone(batch);
+        self.on_disk(move |replica| replica.prepare(&batch, &manifests)).await
+    }
+
+    async fn supply(&self, batch: &Arc<Batch>, needs: Vec<Need>) -> Result<mpsc::Receiver<Piece>, EndpointError> {
+        let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
+        let (local, items) = (self.me.clone(), batch.items.clone());
+        tokio::spawn(async move {
+            let Some(local) = local.upgrade() else { return };
+            if let Err(error) = local.supply_into(items, needs, sender).await {
+                // The receiver sees that pieces are missing and refuses what needs them.
+                tracing::warn!(%error, "contents could not be supplied");
+            }
+        });
+        Ok(receiver)
+    }
+
+    async fn apply(&self, batch: &Arc<Batch>, pieces: mpsc::Receiver<Piece>) -> Result<Report, EndpointError> {
+        Ok(self.carry_out(batch, pieces).await?.report)
+    }
+
+    fn nudges(&self) -> watch::Receiver<u64> {
+        self.nudge.subscribe()
+    }
+
+    async fn author(&self, path: &RelPath, digest: Digest) -> Result<Option<String>, EndpointError> {
+        let author = self.store.history().last_author(self.relationship, path, digest).await;
+        author.map_err(|error| EndpointError::Failed { code: "store".to_owned(), message: error.to_string() })
+    }
+}
+
+impl LocalEndpoint {
+    /// Returns the rules by which paths take part.
+    pub(crate) fn select(&self) -> Select {
+        lock(&self.settings).select.clone()
+    }
+
+    /// Builds the matcher of the rules.
+    pub(crate) fn matcher(&self) -> Result<Matcher, String> {
+        Matcher::new(&self.select()).map_err(|error| error.to_string())
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind these locks is replaced as a whole, so a panic elsewhere leaves nothing half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs blocking work beside the asynchronous threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, EndpointError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| EndpointError::Failed {
+        code: "internal".to_owned(),
+        message: format!("a task ended unexpectedly: {error}"),
+    })
+}
+
+fn open(root: &std::path::Path, mark: Mark, options: Options) -> Result<Replica<RealDisk>, EndpointError> {
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => EndpointError::RootMissing,
+        _ => EndpointError::RootUnreadable(error.to_string()),
+    };
+    let disk = RealDisk::open(root).map_err(unreadable)?;
+    let marker = match mark {
+        Mark::Create => Marker::Create { replica: rand::random() },
+        Mark::Expect(replica) => Marker::Expect { replica },
+        Mark::Look => {
+            use std::os::unix::fs::MetadataExt as _;
+            let stat = std::fs::metadata(root).map_err(unreadable)?;
+            Marker::FileSystem { dev: stat.dev(), ino: stat.ino() }
+        }
+    };
+    Replica::open(disk, Options { marker, ..options }).map_err(|error| match error {
+        OpenError::Root(error) => scan_error(error),
+        other => EndpointError::RootUnreadable(other.to_string()),
+    })
+}
+
+fn scan_error(error: ScanError) -> EndpointError {
+    match error {
+        ScanError::RootMissing => EndpointError::RootMissing,
+        ScanError::RootReplaced { detail } => EndpointError::RootReplaced(detail),
+        other => EndpointError::RootUnreadable(other.to_string()),
+    }
+}
+
+fn cache_row(row: evenfold_store::CacheRow) -> CacheRow {
+    CacheRow { path: row.path, ino: row.ino, size: row.size, mtime: row.mtime, ctime: row.ctime, digest: row.digest }
+}
+
+fn stored_row(row: CacheRow) -> evenfold_store::CacheRow {
+    evenfold_store::CacheRow {
+        path: row.path,
+        ino: row.ino,
+        size: row.size,
+        mtime: row.mtime,
+        ctime: row.ctime,
+        digest: row.digest,
+    }
+}

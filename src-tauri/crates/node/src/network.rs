@@ -1,0 +1,285 @@
+//! Connections to peers: who is pinned, who is connected, who is dialled.
+//!
+//! Either side of a pair may dial; what flows over a connection does not depend on who did.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use evenfold_engine::backoff::Backoff;
+use evenfold_ssh::{Connection, DialError, Gate, Identity, Limits, PeerKey, Server, dial};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::local::lock;
+
+/// Connections that wait to be taken over; each is taken at once, so few ever wait.
+const ARRIVALS: usize = 32;
+
+/// Of two nodes that know each other's addresses, the one with the greater key leaves the other this head
+/// start, so that they do not connect to each other twice.
+const HEAD_START: Duration = Duration::from_secs(2);
+
+/// The keys that may log in.
+#[derive(Default)]
+pub(crate) struct Pins(Mutex<HashSet<PeerKey>>);
+
+impl Pins {
+    pub(crate) fn add(&self, key: PeerKey) {
+        lock(&self.0).insert(key);
+    }
+
+    pub(crate) fn remove(&self, key: &PeerKey) {
+        lock(&self.0).remove(key);
+    }
+}
+
+impl Gate for Pins {
+    fn is_pinned(&self, key: &PeerKey) -> bool {
+        lock(&self.0).contains(key)
+    }
+}
+
+/// All connections of a node.
+pub(crate) struct Network {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) limits: Limits,
+    pub(crate) pins: Arc<Pins>,
+    server: Option<Arc<Server>>,
+    live: Mutex<HashMap<PeerKey, Vec<Arc<Connection>>>>,
+    dialling: Mutex<HashMap<PeerKey, JoinHandle<()>>>,
+    failures: Mutex<HashMap<PeerKey, DialError>>,
+    changed: watch::Sender<u64>,
+    arrivals: mpsc::Sender<Arc<Connection>>,
+}
+
+impl Network {
+    /// Makes the network of a node; connections from either side arrive at the receiver.
+    pub(crate) fn new(
+        identity: Arc<Identity>,
+        pins: Arc<Pins>,
+        server: Option<Server>,
+        limits: Limits,
+    ) -> (Arc<Self>, mpsc::Receiver<Arc<Connection>>) {
+        let (arrivals, receiver) = mpsc::channel(ARRIVALS);
+        let network = Arc::new(Network {
+            identity,
+            limits,
+            pins,
+            server: server.map(Arc::new),
+            live: Mutex::default(),
+            dialling: Mutex::default(),
+            failures: Mutex::default(),
+            changed: watch::Sender::new(0),
+            arrivals,
+        });
+        if let Some(server) = network.server.clone() {
+            let accepting = Arc::downgrade(&network);
+            tokio::spawn(async move {
+                while let Some(connection) = server.accept().await {
+                    let Some(network) = accepting.upgrade() else { return };
+                    network.register(connection).await;
+                }
+            });
+        }
+        (network, receiver)
+    }
+
+    /// Returns the server that listens, if this node does.
+    pub(crate) fn server(&self) -> Option<&Arc<Server>> {
+        self.server.as_ref()
+    }
+
+    /// Returns where this node can be dialled, as `host:port`.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let mut addresses = Vec::new();
+        for bound in self.server.iter().flat_map(|server| server.addresses()) {
+            for address in reachable(bound) {
+                let address = address.to_string();
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+        }
+        addresses
+    }
+
+    /// Returns a counter that rises when connections come and go.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Returns the newest live connection to a peer.
+    pub(crate) fn connection(&self, peer: &PeerKey) -> Option<Arc<Connection>> {
+        lock(&self.live).get(peer).and_then(|list| list.last()).cloned()
+    }
+
+    /// Waits for a connection to a peer, at most `patience`.
+    pub(crate) async fn connected(&self, peer: &PeerKey, patience: Duration) -> Option<Arc<Connection>> {
+        let mut changes = self.changes();
+        let wait = async {
+            loop {
+                changes.mark_unchanged();
+                if let Some(connection) = self.connection(peer) {
+                    return Some(connection);
+                }
+                if changes.changed().await.is_err() {
+                    return None;
+                }
+            }
+        };
+        tokio::time::timeout(patience, wait).await.ok().flatten()
+    }
+
+    /// Returns why the last dial of a peer failed, until one succeeds.
+    pub(crate) fn failure(&self, peer: &PeerKey) -> Option<DialError> {
+        lock(&self.failures).get(peer).cloned()
+    }
+
+    async fn register(self: &Arc<Self>, connection: Arc<Connection>) {
+        let peer = connection.peer();
+        if !self.pins.is_pinned(&peer) {
+            connection.close("not paired any more");
+            return;
+        }
+        lock(&self.live).entry(peer).or_default().push(Arc::clone(&connection));
+        lock(&self.failures).remove(&peer);
+        self.changed.send_modify(|count| *count += 1);
+        let (network, watched) = (Arc::downgrade(self), Arc::clone(&connection));
+        tokio::spawn(async move {
+            watched.closed().await;
+            if let Some(network) = network.upgrade() {
+                if let Some(list) = lock(&network.live).get_mut(&peer) {
+                    list.retain(|other| !Arc::ptr_eq(other, &watched));
+                }
+                network.changed.send_modify(|count| *count += 1);
+            }
+        });
+        // The receiver is the node itself; it is gone only when the node is.
+        _ = self.arrivals.send(connection).await;
+    }
+
+    /// Keeps a connection to a peer: dials whenever there is none. `eager` dials at once and is for a spoke;
+    /// otherwise the lesser key goes first. Replaces an earlier call for this peer.
+    pub(crate) fn keep(self: &Arc<Self>, peer: PeerKey, addresses: Vec<String>, eager: bool) {
+        let task = if addresses.is_empty() {
+            None
+        } else {
+            Some(tokio::spawn(keep_dialling(Arc::downgrade(self), peer, addresses, eager)))
+        };
+        let mut dialling = lock(&self.dialling);
+        let before = match task {
+            Some(task) => dialling.insert(peer, task),
+            None => dialling.remove(&peer),
+        };
+        if let Some(before) = before {
+            before.abort();
+        }
+    }
+
+    /// Shuts a peer out: no more dialling, and what is connected ends.
+    pub(crate) fn forget(&self, peer: &PeerKey) {
+        self.pins.remove(peer);
+        if let Some(task) = lock(&self.dialling).remove(peer) {
+            task.abort();
+        }
+        for connection in lock(&self.live).remove(peer).unwrap_or_default() {
+            connection.close("not paired any more");
+        }
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Ends everything.
+    pub(crate) fn shutdown(&self) {
+        if let Some(server) = &self.server {
+            server.shutdown();
+        }
+        for (_, task) in lock(&self.dialling).drain() {
+            task.abort();
+        }
+        for connection in lock(&self.live).drain().flat_map(|(_, list)| list) {
+            connection.close("the node ends");
+        }
+    }
+}
+
+async fn keep_dialling(network: std::sync::Weak<Network>, peer: PeerKey, addresses: Vec<String>, eager: bool) {
+    let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+    let mut first = true;
+    loop {
+        let Some(strong) = network.upgrade() else { return };
+        let mut changes = strong.changes();
+        if strong.connection(&peer).is_some() {
+            drop(strong);
+            backoff.reset();
+            first = true;
+            if changes.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let goes_first = eager || strong.identity.key() < peer;
+        let wait = match (first, goes_first) {
+            (true, true) => Duration::ZERO,
+            (true, false) => HEAD_START,
+            (false, _) => backoff.next(rand::random()),
+        };
+        first = false;
+        let (identity, limits) = (Arc::clone(&strong.identity), strong.limits.clone());
+        drop(strong);
+        // A connection that comes from the other side meanwhile ends the wait.
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            changed = changes.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                if network.upgrade().is_some_and(|network| network.connection(&peer).is_some()) {
+                    continue;
+                }
+            }
+        }
+        let dialled = dial(&addresses, identity, &peer, limits).await;
+        let Some(strong) = network.upgrade() else { return };
+        match dialled {
+            Ok(connection) => strong.register(connection).await,
+            Err(error) => {
+                tracing::debug!(%peer, %error, "a peer could not be reached");
+                lock(&strong.failures).insert(peer, error);
+            }
+        }
+    }
+}
+
+/// Returns where others reach what is bound to `bound`: itself, or for a wildcard the machine's own addresses.
+fn reachable(bound: SocketAddr) -> Vec<SocketAddr> {
+    if !bound.ip().is_unspecified() {
+        return vec![bound];
+    }
+    let (any, far, local): (IpAddr, SocketAddr, IpAddr) = match bound.ip() {
+        IpAddr::V4(any) => (any.into(), (Ipv4Addr::new(192, 0, 2, 1), 9).into(), Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(any) => {
+            let far = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+            (any.into(), (far, 9).into(), Ipv6Addr::LOCALHOST.into())
+        }
+    };
+    // Connecting a datagram socket sends nothing; it only asks the system which of our addresses it would use.
+    let outward = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect(far)?;
+        socket.local_addr()
+    });
+    let mut addresses = Vec::new();
+    if let Ok(address) = outward
+        && !address.ip().is_unspecified()
+    {
+        addresses.push(SocketAddr::new(address.ip(), bound.port()));
+    }
+    addresses.push(SocketAddr::new(local, bound.port()));
+    addresses
+}
+
+/// Says in words why a peer cannot be reached.
+pub(crate) fn describe(error: Option<&DialError>) -> String {
+    error.map_or_else(|| "it has not connected and no address of it is known".to_owned(), ToString::to_string)
+}

@@ -1,0 +1,137 @@
+//! Listing, showing and changing relationships.
+
+use std::sync::Arc;
+
+use evenfold_store::Pause;
+
+use crate::api::{ApiError, ErrorCode, Event, PathText, RelationshipInfo, Setting};
+use crate::join::{to_json, wrong_setting};
+use crate::node::{Node, db};
+use crate::relationship::Relationship;
+use crate::serving::node_client;
+use evenfold_engine::Command;
+use evenfold_ssh::PeerKey;
+
+impl Node {
+    /// Describes one relationship.
+    pub(crate) async fn relationship_info(&self, relationship: &Relationship) -> Result<RelationshipInfo, ApiError> {
+        let row = relationship.row();
+        let mut members = Vec::new();
+        if row.hub.is_none() {
+            for member in self.store.members().list(row.id).await.map_err(db)? {
+                let peer = self.store.peers().get(&member.peer).await.map_err(db)?;
+                members.push(peer.map_or_else(|| PeerKey::from_bytes(member.peer).fingerprint(), |peer| peer.name));
+            }
+        }
+        Ok(RelationshipInfo {
+            id: row.id.to_string(),
+            name: row.name,
+            kind: row.kind,
+            role: row.role,
+            path: PathText::from(row.root.as_path()),
+            hub: relationship.spoke().map(|spoke| spoke.hub_name.clone()),
+            members,
+            paused: row.pause != Pause::Running,
+            settings: relationship.settings().to_pairs(),
+        })
+    }
+
+    pub(crate) async fn rel_list(&self) -> Result<Vec<RelationshipInfo>, ApiError> {
+        let mut list = Vec::new();
+        for relationship in self.all() {
+            list.push(self.relationship_info(&relationship).await?);
+        }
+        Ok(list)
+    }
+
+    pub(crate) async fn rel_show(&self, wanted: &str) -> Result<RelationshipInfo, ApiError> {
+        self.relationship_info(&*self.find(wanted)?).await
+    }
+
+    /// Changes settings; where this node is the hub, members take the shared ones over at once.
+    pub(crate) async fn rel_edit(
+        self: &Arc<Self>,
+        wanted: &str,
+        pairs: &[Setting],
+    ) -> Result<RelationshipInfo, ApiError> {
+        let relationship = self.find(wanted)?;
+        let row = relationship.row();
+        if row.hub.is_some() {
+            let shared = |error: crate::settings::SettingError| {
+                let hint = format!(
+                    "change it where '{}' is shared, on {}",
+                    row.name,
+                    relationship.spoke().map_or("the hub", |spoke| spoke.hub_name.as_str())
+                );
+                ApiError::new(ErrorCode::Setting, error.to_string()).with_hint(hint)
+            };
+            crate::settings::check_endpoint_keys(pairs).map_err(shared)?;
+        }
+        let settings = relationship.settings().with(pairs).map_err(wrong_setting)?;
+        self.change_settings(&relationship, settings).await?;
+        if row.hub.is_none() {
+            self.tell_members(&relationship).await;
+        }
+        self.relationship_info(&relationship).await
+    }
+
+    /// Records and adopts settings.
+    pub(crate) async fn change_settings(
+        self: &Arc<Self>,
+        relationship: &Arc<Relationship>,
+        settings: crate::settings::Settings,
+    ) -> Result<(), ApiError> {
+        let id = relationship.row().id;
+        // What cannot be understood must not be stored.
+        evenfold_fs::matcher::Matcher::new(&settings.select())
+            .map_err(|error| ApiError::new(ErrorCode::Setting, error.to_string()))?;
+        let json = to_json(&settings.overrides())?;
+        self.store.relationships().set_settings(id, &json).await.map_err(db)?;
+        crate::local::lock(&relationship.row).settings = json;
+        relationship.adopt(settings, &self.name, self.serves()).await?;
+        self.tell(Event::Relationship { id: id.to_string() });
+        Ok(())
+    }
+
+    pub(crate) async fn rel_pause(self: &Arc<Self>, wanted: &str, pause: bool) -> Result<(), ApiError> {
+        let relationship = self.find(wanted)?;
+        let id = relationship.row().id;
+        let state = if pause { Pause::Paused } else { Pause::Running };
+        self.store.relationships().set_pause(id, state).await.map_err(db)?;
+        crate::local::lock(&relationship.row).pause = state;
+        match relationship.spoke() {
+            Some(spoke) => {
+                let command = if pause { Command::Pause } else { Command::Resume };
+                spoke.driver.send(command).await.map_err(crate::relationship::stopped)?;
+                // Answer only when it holds: whoever asked may change files next.
+                let mut state = spoke.driver.state();
+                _ = state.wait_for(|state| state.paused == pause && !(pause && state.running)).await;
+            }
+            None if pause => relationship.served.pause(),
+            None => relationship.served.resume(),
+        }
+        self.tell(Event::Relationship { id: id.to_string() });
+        Ok(())
+    }
+
+    /// Forgets a relationship. The folder stays as it is, and so do the history and the versions in it.
+    pub(crate) async fn rel_remove(self: &Arc<Self>, wanted: &str) -> Result<(), ApiError> {
+        let relationship = self.find(wanted)?;
+        let row = relationship.row();
+        if let Some(spoke) = relationship.spoke()
+            && let Some(connection) = self.network.connection(&spoke.hub)
+        {
+            // A hub that cannot be told keeps a member that never comes; its owner sees it as offline.
+            let left = async {
+                let client = node_client(self, &connection).await?;
+                client.leave(row.id.as_u128()).await.map_err(|error| error.to_string())
+            };
+            if let Err(error) = left.await {
+                tracing::warn!(error, "the hub could not be told that this node leaves");
+            }
+        }
+        self.stop(row.id);
+        self.store.relationships().remove(row.id).await.map_err(db)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,330 @@
+//! A relationship that runs on this node: as its hub, which only serves, or as a spoke, which drives.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use evenfold_core::batch::Limit;
+use evenfold_core::{RelPath, Side};
+use evenfold_engine::driver::{Driver, DriverHandle, State, Trigger};
+use evenfold_engine::pair::PairSettings;
+use evenfold_engine::{Clock, Command, Endpoint, Pair, Progress};
+use evenfold_fs::apply::Rules;
+use evenfold_ssh::PeerKey;
+use evenfold_store::{Pause, RelationshipRow, Store};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::api::{ApiError, ErrorCode, Setting};
+use crate::local::{LocalEndpoint, LocalSettings, Mark, lock};
+use crate::network::Network;
+use crate::record::{SpokeRecord, now_micros};
+use crate::remote::RemoteEndpoint;
+use crate::settings::{self, Kind, Part, Settings};
+
+/// One batch holds at most this much, so that large trees appear piece by piece and progress becomes durable.
+const BATCH: Limit = Limit { files: 4096, bytes: 256 * 1024 * 1024 };
+
+/// A session that the hub refused is tried again after this time: somebody may have mended the cause there.
+const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+
+/// The real time.
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_micros(&self) -> i64 {
+        now_micros()
+    }
+}
+
+/// A running relationship.
+pub(crate) struct Relationship {
+    pub(crate) row: Mutex<RelationshipRow>,
+    pub(crate) settings: Mutex<Settings>,
+    pub(crate) local: Arc<LocalEndpoint>,
+    pub(crate) part: RunningPart,
+    pub(crate) served: Served,
+}
+
+/// Whether a hub serves its folder now. Pausing ends the sessions that stand.
+pub(crate) struct Served(watch::Sender<bool>);
+
+impl Served {
+    pub(crate) fn pause(&self) {
+        self.0.send_replace(false);
+    }
+
+    pub(crate) fn resume(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Returns a future that ends when the folder is not served any more.
+    pub(crate) fn until_paused(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut served = self.0.subscribe();
+        async move {
+            // An error means that the relationship itself has ended.
+            _ = served.wait_for(|served| !served).await;
+        }
+    }
+}
+
+/// This node's part in a running relationship.
+pub(crate) enum RunningPart {
+    /// It serves its folder to the spokes.
+    Hub,
+    /// It drives its pair with the hub.
+    Spoke(Box<Spoke>),
+}
+
+/// What a spoke runs.
+pub(crate) struct Spoke {
+    pub(crate) hub: PeerKey,
+    pub(crate) hub_name: String,
+    pub(crate) driver: DriverHandle,
+    pub(crate) progress: Arc<Progress>,
+    /// Why the session with the hub does not stand although a connection does.
+    pub(crate) refusal: Arc<Mutex<Option<String>>>,
+    /// The session with the hub while it stands.
+    pub(crate) remote: watch::Receiver<Option<Arc<RemoteEndpoint>>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Spoke {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// What a relationship needs of its node.
+pub(crate) struct Surroundings {
+    pub(crate) store: Arc<Store>,
+    pub(crate) network: Arc<Network>,
+    pub(crate) own_name: String,
+    pub(crate) hub_name: Option<String>,
+    /// Whether watchers are wanted: not for a single run from a script.
+    pub(crate) watch: bool,
+}
+
+impl Relationship {
+    /// Starts what `row` describes.
+    ///
+    /// # Errors
+    /// Where settings cannot be understood, as after a downgrade.
+    pub(crate) fn start(
+        row: RelationshipRow,
+        mark: Mark,
+        around: &Surroundings,
+    ) -> Result<Arc<Self>, ApiError> {
+        let settings = read_settings(&row)?;
+        let local = LocalEndpoint::new(
+            around.own_name.clone(),
+            row.root.clone(),
+            row.id,
+            Arc::clone(&around.store),
+            local_settings(&settings, mark, around.watch),
+        );
+        let part = match row.hub {
+            None => RunningPart::Hub,
+            Some(key) => {
+                let hub = PeerKey::from_bytes(key);
+                let hub_name = around.hub_name.clone().unwrap_or_else(|| hub.fingerprint());
+                RunningPart::Spoke(Box::new(start_spoke(&row, &settings, &local, hub, hub_name, around)?))
+            }
+        };
+        let served = Served(watch::Sender::new(row.pause == Pause::Running));
+        Ok(Arc::new(Relationship { row: Mutex::new(row), settings: Mutex::new(settings), local, part, served }))
+    }
+
+    /// Returns a copy of the row.
+    pub(crate) fn row(&self) -> RelationshipRow {
+        lock(&self.row).clone()
+    }
+
+    /// Returns a copy of the settings.
+    pub(crate) fn settings(&self) -> Settings {
+        lock(&self.settings).clone()
+    }
+
+    /// Returns the loop that drives it, where this node is a spoke.
+    pub(crate) fn spoke(&self) -> Option<&Spoke> {
+        match &self.part {
+            RunningPart::Spoke(spoke) => Some(spoke),
+            RunningPart::Hub => None,
+        }
+    }
+
+    /// Returns what the loop knows, where this node is a spoke.
+    pub(crate) fn state(&self) -> Option<State> {
+        self.spoke().map(|spoke| spoke.driver.state().borrow().clone())
+    }
+
+    /// Returns which side changes come from in a one-way relationship, as seen from this node.
+    pub(crate) fn source(&self) -> Side {
+        source_of(&self.row().role)
+    }
+
+    /// Takes over changed settings: the rules of the folder and of the loop.
+    pub(crate) async fn adopt(&self, settings: Settings, own_name: &str, watch: bool) -> Result<(), ApiError> {
+        let before = std::mem::replace(&mut *lock(&self.settings), settings.clone());
+        if before.select() != settings.select() || watch_wanted(&before) != watch_wanted(&settings) {
+            self.local.set_settings(local_settings(&settings, self.local.mark(), watch));
+        }
+        if let Some(spoke) = self.spoke() {
+            let part = Part { ours: own_name, theirs: &spoke.hub_name, source: self.source() };
+            let (pair, trigger, rescan) = pair_settings(&settings, part)?;
+            spoke.driver.send(Command::Settings(Box::new(pair), trigger, rescan)).await.map_err(stopped)?;
+        }
+        Ok(())
+    }
+}
+
+/// Maps the end of a loop to an error.
+pub(crate) fn stopped(error: evenfold_engine::CycleError) -> ApiError {
+    ApiError::new(ErrorCode::Internal, error.to_string())
+}
+
+/// Reads the settings that are stored with a relationship.
+pub(crate) fn read_settings(row: &RelationshipRow) -> Result<Settings, ApiError> {
+    let wrong = |detail: String| {
+        let message = format!("the settings of '{}' cannot be understood: {detail}", row.name);
+        ApiError::new(ErrorCode::Setting, message)
+    };
+    let kind: Kind = row.kind.parse().map_err(|error: settings::SettingError| wrong(error.to_string()))?;
+    let pairs: Vec<Setting> = serde_json::from_str(&row.settings).map_err(|error| wrong(error.to_string()))?;
+    Settings::parse(kind, &pairs).map_err(|error| wrong(error.to_string()))
+}
+
+/// Returns which side is the source for a node with this role.
+pub(crate) fn source_of(role: &str) -> Side {
+    match role {
+        "source" => Side::Ours,
+        _ => Side::Theirs,
+    }
+}
+
+fn watch_wanted(settings: &Settings) -> bool {
+    settings.trigger == settings::Trigger::Watch
+}
+
+fn local_settings(settings: &Settings, mark: Mark, watch: bool) -> LocalSettings {
+    LocalSettings {
+        select: settings.select(),
+        rules: Rules { reserve: 0, whole: settings.unit == settings::Unit::Entry },
+        mark,
+        watch: watch && watch_wanted(settings),
+    }
+}
+
+fn pair_settings(settings: &Settings, part: Part<'_>) -> Result<(PairSettings, Trigger, Duration), ApiError> {
+    let matcher = evenfold_fs::matcher::Matcher::new(&settings.select())
+        .map_err(|error| ApiError::new(ErrorCode::Setting, error.to_string()))?;
+    let pair = PairSettings {
+        policy: settings.policy(part),
+        guard: settings.guard(),
+        takes_part: Arc::new(move |path: &RelPath, is_dir| matcher.takes_part(path, is_dir)),
+        limit: BATCH,
+    };
+    let trigger = match settings.trigger {
+        settings::Trigger::Watch => Trigger::Watch,
+        settings::Trigger::Every(every) => Trigger::Every(every),
+        settings::Trigger::Manual => Trigger::Manual,
+    };
+    // "Never" is a time that no process lives to see.
+    let rescan = settings.rescan.unwrap_or(Duration::from_secs(365 * 24 * 3600));
+    Ok((pair, trigger, rescan))
+}
+
+fn start_spoke(
+    row: &RelationshipRow,
+    settings: &Settings,
+    local: &Arc<LocalEndpoint>,
+    hub: PeerKey,
+    hub_name: String,
+    around: &Surroundings,
+) -> Result<Spoke, ApiError> {
+    let part = Part { ours: &around.own_name, theirs: &hub_name, source: source_of(&row.role) };
+    let (pair, mut trigger, rescan) = pair_settings(settings, part)?;
+    if !around.watch {
+        // A single run acts only when it is told to.
+        trigger = Trigger::Manual;
+    }
+    let ours: Arc<dyn Endpoint> = Arc::clone(local) as Arc<dyn Endpoint>;
+    let record = SpokeRecord {
+        store: Arc::clone(&around.store),
+        relationship: row.id,
+        ours: around.own_name.clone(),
+        theirs: hub_name.clone(),
+    };
+    let progress = Arc::new(Progress::default());
+    let pair =
+        Pair::new(Arc::clone(&ours), Arc::new(record), Arc::new(SystemClock), Arc::clone(&progress), pair);
+    let (link_sender, link) = watch::channel(None);
+    let (remote_sender, remote) = watch::channel(None);
+    let paused = row.pause != Pause::Running;
+    let (driver, handle) = Driver::new(pair, ours, link, trigger, rescan, paused);
+    let refusal = Arc::new(Mutex::new(None));
+    let session = SessionKeeper {
+        network: Arc::clone(&around.network),
+        hub,
+        hub_name: hub_name.clone(),
+        own_name: around.own_name.clone(),
+        relationship: row.id.as_u128(),
+        refusal: Arc::clone(&refusal),
+        link: link_sender,
+        remote: remote_sender,
+    };
+    let tasks = vec![tokio::spawn(driver.run()), tokio::spawn(session.run())];
+    Ok(Spoke { hub, hub_name, driver: handle, progress, refusal, remote, tasks })
+}
+
+/// Keeps a session with the hub's endpoint whenever a connection stands.
+struct SessionKeeper {
+    network: Arc<Network>,
+    hub: PeerKey,
+    hub_name: String,
+    own_name: String,
+    relationship: u128,
+    refusal: Arc<Mutex<Option<String>>>,
+    link: watch::Sender<Option<Arc<dyn Endpoint>>>,
+    remote: watch::Sender<Option<Arc<RemoteEndpoint>>>,
+}
+
+impl SessionKeeper {
+    async fn run(self) {
+        let mut changes = self.network.changes();
+        loop {
+            changes.mark_unchanged();
+            let Some(connection) = self.network.connection(&self.hub) else {
+                if changes.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            };
+            let opened =
+                RemoteEndpoint::open(&connection, &self.own_name, self.hub_name.clone(), self.relationship);
+            match opened.await {
+                Ok(endpoint) => {
+                    *lock(&self.refusal) = None;
+                    let endpoint = Arc::new(endpoint);
+                    self.remote.send_replace(Some(Arc::clone(&endpoint)));
+                    self.link.send_replace(Some(Arc::clone(&endpoint) as Arc<dyn Endpoint>));
+                    tokio::select! {
+                        () = endpoint.ended() => {}
+                        () = connection.closed() => {}
+                    }
+                    self.link.send_replace(None);
+                    self.remote.send_replace(None);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, hub = self.hub_name, "the hub does not open the relationship");
+                    *lock(&self.refusal) = Some(error.to_string());
+                    tokio::select! {
+                        () = tokio::time::sleep(REFUSED_PAUSE) => {}
+                        _ = changes.changed() => {}
+                    }
+                }
+            }
+        }
+    }
+}

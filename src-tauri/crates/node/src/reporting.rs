@@ -1,0 +1,99 @@
+//! Keeping hub and spoke informed of each other: state one way, shared settings the other.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::api::{Event, Setting};
+use crate::node::Node;
+use crate::record::now_micros;
+use crate::relationship::Relationship;
+use crate::serving::node_client;
+use crate::status::{SpokeState, spoke_state};
+
+/// A state that changes quickly is told at most this often.
+const TELL: Duration = Duration::from_millis(200);
+
+/// When nothing else changes, the time of the last comparison is saved this late at the latest.
+const SAVE_VERIFIED: Duration = Duration::from_secs(600);
+
+/// Begins to report what a spoke's loop does; a hub has nothing to report.
+pub(crate) fn start(node: &Arc<Node>, relationship: &Arc<Relationship>) {
+    if relationship.spoke().is_some() {
+        tokio::spawn(run(Arc::downgrade(node), Arc::downgrade(relationship)));
+    }
+}
+
+async fn run(node: Weak<Node>, relationship: Weak<Relationship>) {
+    let Some((mut state, mut remote)) = relationship.upgrade().and_then(|relationship| {
+        relationship.spoke().map(|spoke| (spoke.driver.state(), spoke.remote.clone()))
+    }) else {
+        return;
+    };
+    let mut told: Option<SpokeState> = None;
+    let mut saved = 0;
+    loop {
+        tokio::select! {
+            changed = state.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            changed = remote.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                // A new session knows nothing of us.
+                told = None;
+                fetch_settings(&node, &relationship).await;
+            }
+        }
+        let Some(strong) = relationship.upgrade() else { return };
+        let now = spoke_state(&state.borrow_and_update(), strong.source());
+        let id = strong.row().id;
+        let news = told.as_ref().is_none_or(|told| differs(told, &now));
+        if let Some(node) = node.upgrade() {
+            node.tell(Event::Relationship { id: id.to_string() });
+            let due = now_micros() - saved > SAVE_VERIFIED.as_micros() as i64;
+            if let Some(verified) = now.verified_at.filter(|_| news && due) {
+                saved = now_micros();
+                if let Err(error) = node.store.relationships().set_last_verified(id, verified).await {
+                    tracing::debug!(%error, "the time of a comparison could not be saved");
+                }
+            }
+        }
+        drop(strong);
+        if !news {
+            continue;
+        }
+        let endpoint = remote.borrow_and_update().clone();
+        if let (Some(endpoint), Ok(json)) = (endpoint, serde_json::to_vec(&now)) {
+            match endpoint.report_state(json).await {
+                Ok(()) => told = Some(now),
+                Err(error) => tracing::debug!(%error, "the hub could not be told our state"),
+            }
+        }
+        tokio::time::sleep(TELL).await;
+    }
+}
+
+/// Times alone are no news, so that an idle pair sends nothing.
+fn differs(a: &SpokeState, b: &SpokeState) -> bool {
+    let timeless = |state: &SpokeState| SpokeState { verified_at: state.verified_at.map(|_| 0), ..state.clone() };
+    timeless(a) != timeless(b)
+}
+
+async fn fetch_settings(node: &Weak<Node>, relationship: &Weak<Relationship>) {
+    let (Some(node), Some(relationship)) = (node.upgrade(), relationship.upgrade()) else { return };
+    let Some(connection) = relationship.spoke().and_then(|spoke| node.network.connection(&spoke.hub)) else {
+        return;
+    };
+    let fetched = async {
+        let client = node_client(&node, &connection).await?;
+        let share = client.describe(relationship.row().id.as_u128()).await.map_err(|error| error.to_string())?;
+        let shared: Vec<Setting> = serde_json::from_str(&share.settings).map_err(|error| error.to_string())?;
+        node.adopt_shared_settings(&relationship, &shared).await.map_err(|error| error.to_string())
+    };
+    if let Err(error) = fetched.await {
+        tracing::debug!(error, "the hub's settings could not be fetched");
+    }
+}

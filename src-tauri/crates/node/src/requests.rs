@@ -1,0 +1,301 @@
+//! Requests between nodes beyond the wire protocol's own: a name and JSON.
+//!
+//! | name | from | does |
+//! |---|---|---|
+//! | `cycle` | hub → spoke | runs a cycle of the spoke's pair and answers its [`Synced`] |
+//! | `check` | hub → spoke | compares and answers its [`Check`] |
+//! | `settle` | spoke → hub | has the hub ask all other spokes for a cycle |
+//! | `settings` | hub → spoke | new settings of the relationship |
+//! | `adopt` | any → peer | asks the peer to join a share with a folder of its own |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenfold_ssh::PeerKey;
+use evenfold_wire::RemoteError;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::api::{ApiError, Check, ErrorCode, Join, PathText, Setting, Synced};
+use crate::node::{Node, db};
+use crate::relationship::Relationship;
+use crate::remote::REFUSED;
+use crate::serving::node_client;
+use crate::settings::{Kind, Settings};
+
+/// How long a hub waits for one spoke's cycle. A first sync may be long; whoever asked can stop waiting.
+const CYCLE_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct CycleRequest {
+    relationship: Uuid,
+    full: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct CheckRequest {
+    relationship: Uuid,
+    deep: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SettingsRequest {
+    relationship: Uuid,
+    settings: Vec<Setting>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct AdoptRequest {
+    share: String,
+    path: PathText,
+}
+
+fn malformed(error: serde_json::Error) -> RemoteError {
+    RemoteError::new("malformed", format!("the request cannot be understood: {error}"), "")
+}
+
+fn remote(error: ApiError) -> RemoteError {
+    let code = serde_json::to_value(error.code).ok().and_then(|code| code.as_str().map(str::to_owned));
+    RemoteError::new(code.unwrap_or_default(), error.message, error.hint.unwrap_or_default())
+}
+
+fn refused() -> RemoteError {
+    RemoteError::new(REFUSED, "this machine does not take part in that relationship with you", "")
+}
+
+/// Answers a request of `peer`. A peer can only ask about relationships that it is part of.
+pub(crate) async fn answer(
+    node: &Arc<Node>,
+    peer: &PeerKey,
+    name: &str,
+    payload: &[u8],
+) -> Result<Vec<u8>, RemoteError> {
+    match name {
+        "cycle" => {
+            let request: CycleRequest = serde_json::from_slice(payload).map_err(malformed)?;
+            let relationship = with_hub(node, peer, request.relationship)?;
+            let (events, _) = mpsc::channel(1);
+            let synced = node.sync_spoke(&relationship, request.full, false, events).await.map_err(remote)?;
+            serde_json::to_vec(&synced).map_err(malformed)
+        }
+        "check" => {
+            let request: CheckRequest = serde_json::from_slice(payload).map_err(malformed)?;
+            let relationship = with_hub(node, peer, request.relationship)?;
+            let check = node.check(&relationship.row().id.to_string(), request.deep).await.map_err(remote)?;
+            // The list may be longer than a message: the numbers count all, the items the first.
+            let check = Check { items: check.items.into_iter().take(500).collect(), ..check };
+            serde_json::to_vec(&check).map_err(malformed)
+        }
+        "settle" => {
+            let request: CycleRequest = serde_json::from_slice(payload).map_err(malformed)?;
+            let relationship = with_member(node, peer, request.relationship).await?;
+            let others = node.ask_members_cycle(&relationship, Some(peer), false).await.map_err(remote)?;
+            serde_json::to_vec(&others).map_err(malformed)
+        }
+        "settings" => {
+            let request: SettingsRequest = serde_json::from_slice(payload).map_err(malformed)?;
+            let relationship = with_hub(node, peer, request.relationship)?;
+            let adopted = node.adopt_shared_settings(&relationship, &request.settings).await;
+            adopted.map_err(remote)?;
+            Ok(b"{}".to_vec())
+        }
+        "adopt" => {
+            let request: AdoptRequest = serde_json::from_slice(payload).map_err(malformed)?;
+            let info = node.adopt(peer, request).await.map_err(remote)?;
+            serde_json::to_vec(&info).map_err(malformed)
+        }
+        _ => Err(RemoteError::new("unknown-request", format!("'{name}' is not known here"), "update Evenfold")),
+    }
+}
+
+fn with_hub(node: &Node, hub: &PeerKey, id: Uuid) -> Result<Arc<Relationship>, RemoteError> {
+    node.by_id(id).filter(|r| r.row().hub == Some(*hub.as_bytes())).ok_or_else(refused)
+}
+
+async fn with_member(node: &Node, peer: &PeerKey, id: Uuid) -> Result<Arc<Relationship>, RemoteError> {
+    let relationship = node.by_id(id).filter(|r| r.row().hub.is_none()).ok_or_else(refused)?;
+    let member = node.store.members().get(id, peer.as_bytes()).await;
+    match member {
+        Ok(Some(_)) => Ok(relationship),
+        _ => Err(refused()),
+    }
+}
+
+impl Node {
+    /// Asks a peer something and waits for the answer.
+    async fn ask(&self, peer: &PeerKey, name: &str, request: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+        let gone = |error: String| ApiError::new(ErrorCode::Unreachable, error);
+        let connection = self.network.connection(peer).ok_or_else(|| gone("it is not connected".to_owned()))?;
+        let client = node_client(self, &connection).await.map_err(gone)?;
+        let payload = serde_json::to_vec(request)
+            .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+        let asked = tokio::time::timeout(CYCLE_PATIENCE, client.custom(name.to_owned(), payload)).await;
+        match asked {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(evenfold_wire::CallError::Remote(error))) => {
+                let code = serde_json::from_value(serde_json::Value::String(error.code));
+                let mut api = ApiError::new(code.unwrap_or(ErrorCode::Refused), error.message);
+                api.hint = (!error.hint.is_empty()).then_some(error.hint);
+                Err(api)
+            }
+            Ok(Err(error)) => Err(gone(error.to_string())),
+            Err(_) => Err(ApiError::new(ErrorCode::Timeout, "it did not answer")),
+        }
+    }
+
+    /// Returns the online members of a relationship that this node is the hub of, and how many are offline.
+    pub(crate) async fn members_online(
+        &self,
+        relationship: &Relationship,
+        except: Option<&PeerKey>,
+    ) -> Result<(Vec<(String, PeerKey)>, usize), ApiError> {
+        let mut online = Vec::new();
+        let mut offline = 0;
+        for member in self.store.members().list(relationship.row().id).await.map_err(db)? {
+            let key = PeerKey::from_bytes(member.peer);
+            if except == Some(&key) {
+                continue;
+            }
+            let peer = self.store.peers().get(&member.peer).await.map_err(db)?;
+            match (peer, self.network.connection(&key)) {
+                (Some(peer), Some(_)) => online.push((peer.name, key)),
+                _ => offline += 1,
+            }
+        }
+        Ok((online, offline))
+    }
+
+    /// Has every online member run a cycle with this hub, one after the other, so that what one brings reaches
+    /// the next.
+    pub(crate) async fn ask_members_cycle(
+        &self,
+        relationship: &Relationship,
+        except: Option<&PeerKey>,
+        full: bool,
+    ) -> Result<Vec<Synced>, ApiError> {
+        let request = CycleRequest { relationship: relationship.row().id, full };
+        let (online, _) = self.members_online(relationship, except).await?;
+        let mut answers = Vec::new();
+        for (name, key) in online {
+            match self.ask(&key, "cycle", &request).await {
+                Ok(answer) => {
+                    let parsed = serde_json::from_slice::<Synced>(&answer);
+                    answers.extend(parsed.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string())));
+                }
+                Err(error) => tracing::info!(%error, member = name, "a member did not run a cycle"),
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Has every online member compare itself with this hub.
+    pub(crate) async fn ask_members_check(
+        &self,
+        relationship: &Relationship,
+        deep: bool,
+    ) -> Result<Vec<(String, Check)>, ApiError> {
+        let request = CheckRequest { relationship: relationship.row().id, deep };
+        let (online, _) = self.members_online(relationship, None).await?;
+        let mut answers = Vec::new();
+        for (name, key) in online {
+            let answer = self.ask(&key, "check", &request).await?;
+            let check = serde_json::from_slice(&answer);
+            answers.push((name, check.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?));
+        }
+        Ok(answers)
+    }
+
+    /// Asks the hub to have all other members run a cycle.
+    pub(crate) async fn ask_hub_settle(&self, relationship: &Relationship) -> Result<Vec<Synced>, ApiError> {
+        let Some(spoke) = relationship.spoke() else { return Ok(Vec::new()) };
+        let request = CycleRequest { relationship: relationship.row().id, full: false };
+        let answer = self.ask(&spoke.hub, "settle", &request).await?;
+        serde_json::from_slice(&answer).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
+    }
+
+    /// Tells online members the new settings; the others learn them when they connect.
+    pub(crate) async fn tell_members(&self, relationship: &Relationship) {
+        let request = SettingsRequest {
+            relationship: relationship.row().id,
+            settings: relationship.settings().overrides(),
+        };
+        let Ok((online, _)) = self.members_online(relationship, None).await else { return };
+        for (name, key) in online {
+            if let Err(error) = self.ask(&key, "settings", &request).await {
+                tracing::warn!(%error, member = name, "a member could not be told new settings");
+            }
+        }
+    }
+
+    /// Takes over settings that the hub changed, keeping those of this endpoint.
+    pub(crate) async fn adopt_shared_settings(
+        self: &Arc<Self>,
+        relationship: &Arc<Relationship>,
+        shared: &[Setting],
+    ) -> Result<(), ApiError> {
+        let wrong = crate::join::wrong_setting;
+        let kind: Kind = relationship.row().kind.parse().map_err(wrong)?;
+        let own: Vec<Setting> = relationship
+            .settings()
+            .overrides()
+            .into_iter()
+            .filter(|pair| crate::settings::check_endpoint_keys(std::slice::from_ref(pair)).is_ok())
+            .filter(|(key, _)| !shared.iter().any(|(shared, _)| shared == key))
+            .collect();
+        let settings = Settings::parse(kind, shared).and_then(|s| s.with(&own)).map_err(wrong)?;
+        if settings == relationship.settings() {
+            return Ok(());
+        }
+        self.change_settings(relationship, settings).await
+    }
+
+    /// Joins a share of `peer` because the peer asked for it. Allowed only into a folder that is there and
+    /// empty: so nothing of this machine can be read or changed by asking.
+    async fn adopt(self: &Arc<Self>, peer: &PeerKey, request: AdoptRequest) -> Result<Vec<String>, ApiError> {
+        let row = self.store.peers().get(peer.as_bytes()).await.map_err(db)?;
+        let row = row.ok_or_else(|| ApiError::new(ErrorCode::Refused, "not paired"))?;
+        let root = crate::join::folder(&request.path)?;
+        let empty = std::fs::read_dir(&root).map(|mut entries| entries.next().is_none());
+        if !empty.map_err(|error| ApiError::new(ErrorCode::Folder, format!("{}: {error}", root.display())))? {
+            let message =
+                format!("{} on {} is not empty, so only its owner can join with it", root.display(), self.name);
+            let hint = format!("on {}: evenfold join {}:{} {}", self.name, row.name, request.share, root.display());
+            return Err(ApiError::new(ErrorCode::Refused, message).with_hint(hint));
+        }
+        let join = Join {
+            peer: Some(row.name),
+            share: Some(request.share),
+            path: request.path,
+            role: None,
+            settings: Vec::new(),
+        };
+        Ok(vec![self.join(&join).await?.id])
+    }
+
+    /// Creates a relationship from this side: shares the folder here and has the peer join it.
+    pub(crate) async fn rel_add(
+        self: &Arc<Self>,
+        name: &str,
+        kind: &str,
+        path: &PathText,
+        target: &str,
+        settings: &[Setting],
+    ) -> Result<crate::api::RelationshipInfo, ApiError> {
+        let (peer, there) = target.split_once(':').filter(|(_, path)| path.starts_with('/')).ok_or_else(|| {
+            let message = format!("'{target}' is not MACHINE:/absolute/path");
+            ApiError::new(ErrorCode::Usage, message).with_hint("for example nas:/srv/photos")
+        })?;
+        let row = self.peer(peer).await?;
+        self.reach(&row, Duration::from_secs(10)).await?;
+        let info = self.share(path, name, kind, settings).await?;
+        let there = PathText { path: there.to_owned(), path_bytes: None };
+        let request = AdoptRequest { share: name.to_owned(), path: there };
+        if let Err(error) = self.ask(&PeerKey::from_bytes(row.key), "adopt", &request).await {
+            self.rel_remove(name).await?;
+            let message = format!("'{peer}' does not take part: {}; nothing was changed", error.message);
+            return Err(ApiError { message, ..error });
+        }
+        self.rel_show(&info.id).await
+    }
+}

@@ -1,0 +1,101 @@
+//! From requests to what the node does.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use crate::api::{ApiError, Event, Reply, Request};
+use crate::control::Service;
+use crate::node::Node;
+
+/// A node as a service; what a caller holds.
+pub struct NodeService(pub Arc<Node>);
+
+#[async_trait]
+impl Service for NodeService {
+    async fn call(&self, request: Request, events: mpsc::Sender<Event>) -> Result<Reply, ApiError> {
+        let node = &self.0;
+        Ok(match request {
+            Request::NodeShow => Reply::Node(node.info()),
+            Request::PairOffer { minutes, share } => Reply::Offer(node.pair_offer(minutes, share)?),
+            Request::PairWait { code } => Reply::Paired(node.pair_wait(&code).await?),
+            Request::PairAccept { code, address } => Reply::Paired(node.pair_accept(&code, &address).await?),
+            Request::PeerList => Reply::Peers(node.peer_list().await?),
+            Request::PeerRename { peer, name } => done(node.peer_rename(&peer, &name).await)?,
+            Request::PeerRemove { peer } => done(node.peer_remove(&peer).await)?,
+            Request::PeerPing { peer } => Reply::Ping(node.peer_ping(&peer).await?),
+            Request::Share { path, name, kind, settings } => {
+                Reply::Relationship(node.share(&path, &name, &kind, &settings).await?)
+            }
+            Request::JoinPreview(join) => Reply::Preview(node.join_preview(&join).await?),
+            Request::Join(join) => Reply::Relationship(node.join(&join).await?),
+            Request::RelAdd { name, kind, path, target, settings } => {
+                Reply::Relationship(node.rel_add(&name, &kind, &path, &target, &settings).await?)
+            }
+            Request::RelList => Reply::Relationships(node.rel_list().await?),
+            Request::RelShow { relationship } => Reply::Relationship(node.rel_show(&relationship).await?),
+            Request::RelEdit { relationship, settings } => {
+                Reply::Relationship(node.rel_edit(&relationship, &settings).await?)
+            }
+            Request::RelPause { relationship } => done(node.rel_pause(&relationship, true).await)?,
+            Request::RelResume { relationship } => done(node.rel_pause(&relationship, false).await)?,
+            Request::RelRemove { relationship } => done(node.rel_remove(&relationship).await)?,
+            Request::Status { relationship } => Reply::Status(node.status(relationship.as_deref()).await?),
+            Request::Sync { relationship, dry_run, wait, timeout_seconds } => {
+                Reply::Synced(Box::new(node.sync(&relationship, dry_run, wait, timeout_seconds, events).await?))
+            }
+            Request::Apply { plan } => Reply::Synced(Box::new(node.apply_plan(&plan, events).await?)),
+            Request::Check { relationship, deep } => Reply::Check(node.check(&relationship, deep).await?),
+            Request::Why { relationship, path } => Reply::Why(node.why(&relationship, &path).await?),
+            Request::Conflicts { relationship } => {
+                Reply::Conflicts(node.conflicts(relationship.as_deref()).await?)
+            }
+            Request::Resolve { id, keep } => done(node.resolve(&id, &keep).await)?,
+            Request::History(query) => Reply::History(node.history(&query).await?),
+            Request::Versions { relationship, path } => {
+                Reply::Versions(node.versions(&relationship, &path).await?)
+            }
+            Request::Restore { relationship, path, at, version, to } => {
+                let to = to.as_ref();
+                let restored = node.restore(&relationship, &path, at.as_deref(), version.as_deref(), to).await?;
+                Reply::Restored(restored)
+            }
+            Request::Doctor => Reply::Doctor(node.doctor().await?),
+            Request::Gc => Reply::Gc(node.gc().await?),
+            Request::Log { lines } => Reply::Log(node.log(lines).await?),
+            Request::ConfigShow => Reply::Config(node.config_show()?),
+            Request::Subscribe => {
+                forward(node, &events).await;
+                Reply::Done
+            }
+            Request::Shutdown => {
+                node.ask_to_end();
+                Reply::Done
+            }
+        })
+    }
+}
+
+fn done(result: Result<(), ApiError>) -> Result<Reply, ApiError> {
+    result.map(|()| Reply::Done)
+}
+
+/// Passes events on until the listener goes away. What a slow listener misses is lost: events are nudges.
+async fn forward(node: &Arc<Node>, events: &mpsc::Sender<Event>) {
+    let mut source = node.listen();
+    loop {
+        tokio::select! {
+            event = source.recv() => match event {
+                Ok(event) => {
+                    if events.send(event).await.is_err() {
+                        return;
+                    }
+                }
+                Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+            },
+            () = events.closed() => return,
+        }
+    }
+}

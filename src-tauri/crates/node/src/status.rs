@@ -1,0 +1,280 @@
+//! What state everything is in. Honest above all: "in sync" only where digests were compared, "unknown" where
+//! a side cannot be asked.
+
+use evenfold_core::diff::{Drift, Finding};
+use evenfold_core::safety::Halt;
+use evenfold_core::{ProblemKind, Side};
+use evenfold_engine::driver::State;
+use evenfold_engine::{CycleError, CycleReport, EndpointError, Ending};
+use evenfold_ssh::PeerKey;
+use serde::{Deserialize, Serialize};
+
+use crate::api::{
+    ApiError, DriftInfo, EndpointStatus, ErrorInfo, HaltInfo, PathText, RelationshipStatus, Status,
+};
+use crate::local::lock;
+use crate::node::{Node, db};
+use crate::peers::time_text;
+use crate::plans::halt_info;
+use crate::record::now_micros;
+use crate::relationship::{Relationship, Spoke};
+use crate::sync::Meter;
+
+/// What a spoke tells its hub about itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SpokeState {
+    pub(crate) state: String,
+    pub(crate) drift: Option<DriftInfo>,
+    pub(crate) verified_at: Option<i64>,
+    pub(crate) conflicts: u64,
+    pub(crate) problems: u64,
+}
+
+impl Node {
+    pub(crate) async fn status(&self, wanted: Option<&str>) -> Result<Status, ApiError> {
+        let chosen = match wanted {
+            Some(wanted) => vec![self.find(wanted)?],
+            None => self.all(),
+        };
+        let mut relationships = Vec::new();
+        for relationship in chosen {
+            relationships.push(self.relationship_status(&relationship).await?);
+        }
+        Ok(Status { node: self.info(), relationships })
+    }
+
+    /// Returns the state of one relationship.
+    pub(crate) async fn relationship_status(
+        &self,
+        relationship: &Relationship,
+    ) -> Result<RelationshipStatus, ApiError> {
+        match relationship.spoke() {
+            Some(spoke) => self.spoke_status(relationship, spoke).await,
+            None => self.hub_status(relationship).await,
+        }
+    }
+
+    async fn spoke_status(&self, relationship: &Relationship, spoke: &Spoke) -> Result<RelationshipStatus, ApiError> {
+        let row = relationship.row();
+        let state = spoke.driver.state().borrow().clone();
+        let told = spoke_state(&state, relationship.source());
+        let peer = self.store.peers().get(spoke.hub.as_bytes()).await.map_err(db)?;
+        let last_seen = peer.and_then(|peer| peer.last_seen);
+        let theirs = spoke.hub_name.as_str();
+        let reading = spoke.progress.read();
+        let running = state.running && reading.phase != evenfold_engine::Phase::Idle;
+        let known = told.state != "unknown";
+        Ok(RelationshipStatus {
+            id: row.id.to_string(),
+            name: row.name.clone(),
+            kind: row.kind.clone(),
+            role: row.role.clone(),
+            state: told.state.clone(),
+            halt: state.halt.as_ref().map(|(halt, plan)| halt_info(halt, *plan, &self.name, theirs)),
+            verified_at: told.verified_at.or(row.last_verified).and_then(time_text),
+            unknown_since: (!known)
+                .then(|| told.verified_at.or(row.last_verified).or(Some(row.created)).and_then(time_text))
+                .flatten(),
+            endpoints: vec![
+                self.own_endpoint(&row),
+                EndpointStatus {
+                    node: theirs.to_owned(),
+                    role: if row.role == "destination" { "source".to_owned() } else { "hub".to_owned() },
+                    path: None,
+                    online: state.online,
+                    last_seen: if state.online { time_text(now_micros()) } else { last_seen.and_then(time_text) },
+                },
+            ],
+            drift: known.then_some(told.drift).flatten(),
+            progress: running.then(|| Meter::default().read(&spoke.progress)),
+            conflicts: told.conflicts,
+            problems: told.problems,
+            error: self.error_of(spoke, &state),
+            retry_at: state.retry_in.and_then(|wait| time_text(now_micros() + wait.as_micros() as i64)),
+        })
+    }
+
+    fn own_endpoint(&self, row: &evenfold_store::RelationshipRow) -> EndpointStatus {
+        EndpointStatus {
+            node: self.name.clone(),
+            role: row.role.clone(),
+            path: Some(PathText::from(row.root.as_path())),
+            online: true,
+            last_seen: time_text(now_micros()),
+        }
+    }
+
+    fn error_of(&self, spoke: &Spoke, state: &State) -> Option<ErrorInfo> {
+        if !state.online {
+            let why = match lock(&spoke.refusal).clone() {
+                Some(refusal) => refusal,
+                None => crate::network::describe(self.network.failure(&spoke.hub).as_ref()),
+            };
+            return Some(ErrorInfo {
+                code: "offline".to_owned(),
+                message: format!("{} cannot be reached: {why}", spoke.hub_name),
+                hint: "it is tried again by itself; changes here wait".to_owned(),
+            });
+        }
+        let error = state.error.as_ref()?;
+        let machine = match error {
+            CycleError::Endpoint(Side::Theirs, _) => spoke.hub_name.as_str(),
+            _ => self.name.as_str(),
+        };
+        Some(ErrorInfo {
+            code: error_code(error).to_owned(),
+            message: format!("on {machine}: {error}; what was done is recorded"),
+            hint: "it is tried again by itself".to_owned(),
+        })
+    }
+
+    async fn hub_status(&self, relationship: &Relationship) -> Result<RelationshipStatus, ApiError> {
+        use evenfold_engine::Endpoint as _;
+        let row = relationship.row();
+        let mut endpoints = vec![self.own_endpoint(&row)];
+        let mut told: Vec<SpokeState> = Vec::new();
+        for member in self.store.members().list(row.id).await.map_err(db)? {
+            let key = PeerKey::from_bytes(member.peer);
+            let online = self.network.connection(&key).is_some();
+            let peer = self.store.peers().get(&member.peer).await.map_err(db)?;
+            let reported = member.state.as_deref().and_then(|text| serde_json::from_str::<SpokeState>(text).ok());
+            let mut state = reported.unwrap_or_else(|| SpokeState { state: "unknown".to_owned(), ..Default::default() });
+            if !online {
+                // What it said last was true then.
+                state.state = "unknown".to_owned();
+            }
+            endpoints.push(EndpointStatus {
+                node: peer.as_ref().map_or_else(|| key.fingerprint(), |peer| peer.name.clone()),
+                role: member.role,
+                path: Some(PathText { path: member.endpoint, path_bytes: None }),
+                online,
+                last_seen: if online {
+                    time_text(now_micros())
+                } else {
+                    peer.and_then(|peer| peer.last_seen).or(member.last_seen).and_then(time_text)
+                },
+            });
+            told.push(state);
+        }
+        let own = relationship.local.scan(evenfold_core::snapshot::Extent::Paths(Vec::new()), &[]).await;
+        let (halt, copies, unknown) = match &own {
+            Ok(snapshot) => {
+                let totals = snapshot.tree.totals();
+                (None, totals.conflict_copies, totals.unknown)
+            }
+            Err(error) => (Some(own_folder_halt(error, &self.name)), 0, 0),
+        };
+        let paused = row.pause != evenfold_store::Pause::Running;
+        let state = match () {
+            () if paused => "paused",
+            () if halt.is_some() => "held",
+            () if told.is_empty() => "waiting",
+            () => worst_state(&told),
+        };
+        let verified_at = told.iter().map(|state| state.verified_at).min().flatten();
+        let drift = told.iter().filter_map(|state| state.drift.clone()).reduce(add_drift);
+        let known = !matches!(state, "unknown" | "waiting" | "held");
+        Ok(RelationshipStatus {
+            id: row.id.to_string(),
+            name: row.name.clone(),
+            kind: row.kind.clone(),
+            role: row.role.clone(),
+            state: state.to_owned(),
+            halt,
+            verified_at: verified_at.and_then(time_text),
+            unknown_since: (!known).then(|| verified_at.or(Some(row.created)).and_then(time_text)).flatten(),
+            endpoints,
+            drift: if known { drift } else { None },
+            progress: None,
+            conflicts: told.iter().map(|state| state.conflicts).max().unwrap_or(0).max(copies),
+            problems: told.iter().map(|state| state.problems).sum::<u64>().max(unknown),
+            error: None,
+            retry_at: None,
+        })
+    }
+}
+
+fn add_drift(a: DriftInfo, b: DriftInfo) -> DriftInfo {
+    DriftInfo {
+        files: a.files + b.files,
+        bytes: a.bytes + b.bytes,
+        oldest_seconds: a.oldest_seconds.max(b.oldest_seconds),
+    }
+}
+
+fn worst_state(told: &[SpokeState]) -> &'static str {
+    const ORDER: [&str; 8] =
+        ["held", "unknown", "syncing", "scanning", "conflicts", "differs", "paused", "in-sync"];
+    ORDER.into_iter().find(|state| told.iter().any(|told| told.state == *state)).unwrap_or("unknown")
+}
+
+/// Says why this node's own folder cannot be used.
+pub(crate) fn own_folder_halt(error: &EndpointError, machine: &str) -> HaltInfo {
+    let halt = error.as_halt(Side::Ours).unwrap_or_else(|| Halt::RootUnreadable(Side::Ours, error.to_string()));
+    halt_info(&halt, None, machine, machine)
+}
+
+/// Summarises a spoke's loop.
+pub(crate) fn spoke_state(state: &State, source: Side) -> SpokeState {
+    let last = state.last.as_deref();
+    let conflicts = last.map_or(0, |report| report.conflict_copies + report.plan.conflicts.len() as u64);
+    let problems = last.map_or(0, |report| report.blocked.len() as u64);
+    let word = if state.paused {
+        "paused"
+    } else if state.halt.is_some() {
+        "held"
+    } else if !state.online || state.error.is_some() {
+        "unknown"
+    } else if state.running && last.is_none() {
+        "scanning"
+    } else {
+        match last.map(|report| &report.ending) {
+            None => "unknown",
+            Some(Ending::Equal) => "in-sync",
+            Some(Ending::Conflicts) => "conflicts",
+            Some(_) => "differs",
+        }
+    };
+    SpokeState {
+        state: word.to_owned(),
+        drift: last.map(|report| drift_of(report, source)),
+        verified_at: state.verified_at,
+        conflicts,
+        problems,
+    }
+}
+
+fn drift_of(report: &CycleReport, source: Side) -> DriftInfo {
+    if report.ending == Ending::Equal {
+        return DriftInfo { files: 0, bytes: 0, oldest_seconds: None };
+    }
+    let drift = report.drift(source);
+    summary(&drift)
+}
+
+fn summary(drift: &Drift) -> DriftInfo {
+    // What takes no part, such as a socket, is a problem to show, not content that would have to travel.
+    let counted: Vec<_> = drift
+        .items
+        .iter()
+        .filter(|item| !matches!(item.finding, Finding::Error(_, ProblemKind::Special)))
+        .collect();
+    let now = now_micros() / 1_000_000;
+    let oldest = counted.iter().filter_map(|item| item.changed).map(|changed| changed.secs).min();
+    DriftInfo {
+        files: counted.len() as u64,
+        bytes: counted.iter().map(|item| item.bytes).sum(),
+        oldest_seconds: oldest.map(|oldest| u64::try_from(now - oldest).unwrap_or(0)),
+    }
+}
+
+fn error_code(error: &CycleError) -> &'static str {
+    match error {
+        CycleError::Endpoint(_, EndpointError::Offline(_)) => "offline",
+        CycleError::Endpoint(_, EndpointError::Refused(_)) => "refused",
+        CycleError::Endpoint(..) => "endpoint",
+        CycleError::Store(_) => "store",
+        CycleError::PlanOutdated => "plan-outdated",
+        CycleError::Paused => "paused",
+    }
+}

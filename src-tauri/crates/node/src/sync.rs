@@ -1,0 +1,329 @@
+//! Cycles on demand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenfold_core::Digest;
+use evenfold_engine::pair::Permission;
+use evenfold_engine::{CycleError, CycleReport, EndpointError, Ending, Look};
+use tokio::sync::mpsc;
+
+use crate::api::{ApiError, ErrorCode, Event, Progress as ProgressInfo, RelationshipStatus, Synced};
+use crate::node::{Node, db};
+use crate::plans::plan_info;
+use crate::record::now_micros;
+use crate::relationship::{Relationship, Spoke};
+
+/// How often a running cycle tells how far it is: four times a second at most.
+const TELL_PROGRESS: Duration = Duration::from_millis(250);
+
+/// How often hub and spokes are gone through until nobody has anything new for the others.
+const ROUNDS: usize = 4;
+
+impl Node {
+    pub(crate) async fn sync(
+        self: &Arc<Self>,
+        wanted: &str,
+        dry_run: bool,
+        wait: bool,
+        timeout: Option<u64>,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Synced, ApiError> {
+        let relationship = self.find(wanted)?;
+        if !wait && !dry_run {
+            let (node, relationship) = (Arc::clone(self), Arc::clone(&relationship));
+            let (quiet, _) = mpsc::channel(1);
+            let started = self.relationship_status(&relationship).await?;
+            tokio::spawn(async move {
+                if let Err(error) = node.sync_all(&relationship, quiet).await {
+                    tracing::warn!(%error, "a cycle that was asked for failed");
+                }
+            });
+            return Ok(synced("started", started));
+        }
+        let work = async {
+            if dry_run { self.dry_run(&relationship, events).await } else { self.sync_all(&relationship, events).await }
+        };
+        match timeout {
+            None => work.await,
+            Some(seconds) => match tokio::time::timeout(Duration::from_secs(seconds), work).await {
+                Ok(result) => result,
+                Err(_) => Ok(synced("timeout", self.relationship_status(&relationship).await?)),
+            },
+        }
+    }
+
+    async fn dry_run(
+        self: &Arc<Self>,
+        relationship: &Arc<Relationship>,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Synced, ApiError> {
+        if relationship.spoke().is_none() {
+            let message = "this node is the hub, which only serves; each spoke has a plan of its own";
+            return Err(ApiError::new(ErrorCode::Usage, message).with_hint("run it on a spoke"));
+        }
+        self.sync_spoke(relationship, true, true, events).await
+    }
+
+    /// Makes all reachable endpoints equal.
+    async fn sync_all(
+        self: &Arc<Self>,
+        relationship: &Arc<Relationship>,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Synced, ApiError> {
+        match relationship.spoke() {
+            Some(_) => {
+                let mut mine = self.sync_spoke(relationship, true, false, events.clone()).await?;
+                for _ in 0..ROUNDS {
+                    if matches!(mine.outcome.as_str(), "unknown" | "held") {
+                        return Ok(mine);
+                    }
+                    // The others come after us, because what we brought is theirs to fetch.
+                    let others = self.ask_hub_settle(relationship).await?;
+                    let moved: u64 = others.iter().map(|other| other.files).sum();
+                    let (files, bytes) = (mine.files, mine.bytes);
+                    if moved > 0 {
+                        mine = self.sync_spoke(relationship, false, false, events.clone()).await?;
+                        mine.files += files;
+                        mine.bytes += bytes;
+                    }
+                    if moved == 0 {
+                        mine.outcome = worst(mine.outcome, &others);
+                        return Ok(mine);
+                    }
+                }
+                Ok(mine)
+            }
+            None => self.sync_hub(relationship).await,
+        }
+    }
+
+    async fn sync_hub(self: &Arc<Self>, relationship: &Arc<Relationship>) -> Result<Synced, ApiError> {
+        use evenfold_engine::Endpoint as _;
+        let looked = relationship.local.scan(evenfold_core::snapshot::Extent::Full, &[]).await;
+        if let Err(error) = looked {
+            let mut answer = synced("held", self.relationship_status(relationship).await?);
+            answer.status.halt = Some(crate::status::own_folder_halt(&error, &self.name));
+            return Ok(answer);
+        }
+        self.wait_for_members(relationship).await?;
+        let (mut files, mut bytes) = (0, 0);
+        let mut outcome = "unknown".to_owned();
+        for round in 0..ROUNDS {
+            let answers = self.ask_members_cycle(relationship, None, round == 0).await?;
+            if answers.is_empty() {
+                break;
+            }
+            let moved: u64 = answers.iter().map(|answer| answer.files).sum();
+            files += moved;
+            bytes += answers.iter().map(|answer| answer.bytes).sum::<u64>();
+            outcome = worst("equal".to_owned(), &answers);
+            if moved == 0 {
+                break;
+            }
+        }
+        let status = self.relationship_status(relationship).await?;
+        Ok(Synced { files, bytes, ..synced(&outcome, status) })
+    }
+
+    /// A node that has just started gives its members a moment to connect.
+    async fn wait_for_members(&self, relationship: &Relationship) -> Result<(), ApiError> {
+        let mut changes = self.network.changes();
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+        loop {
+            changes.mark_unchanged();
+            let (online, offline) = self.members_online(relationship, None).await?;
+            if !online.is_empty() || offline == 0 {
+                return Ok(());
+            }
+            if !matches!(tokio::time::timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs one cycle of this spoke's pair.
+    pub(crate) async fn sync_spoke(
+        self: &Arc<Self>,
+        relationship: &Arc<Relationship>,
+        full: bool,
+        plan_only: bool,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Synced, ApiError> {
+        let look = if full { Look::Full } else { Look::Current };
+        let permission = if plan_only { Permission::PlanOnly } else { Permission::Normal };
+        self.cycle(relationship, look, permission, events).await
+    }
+
+    async fn cycle(
+        self: &Arc<Self>,
+        relationship: &Arc<Relationship>,
+        look: Look,
+        permission: Permission,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Synced, ApiError> {
+        let Some(spoke) = relationship.spoke() else {
+            return Err(ApiError::new(ErrorCode::Internal, "a hub has no pair of its own"));
+        };
+        let id = relationship.row().id.to_string();
+        let cycle = spoke.driver.cycle(look, permission);
+        tokio::pin!(cycle);
+        let mut meter = Meter::default();
+        let result = loop {
+            tokio::select! {
+                result = &mut cycle => break result,
+                () = tokio::time::sleep(TELL_PROGRESS) => {
+                    let progress = meter.read(&spoke.progress);
+                    // A listener that is gone or slow needs no progress.
+                    _ = events.try_send(Event::Progress { id: id.clone(), progress });
+                }
+            }
+        };
+        match result {
+            Ok(report) => self.answer(relationship, spoke, &report).await,
+            Err(error) => self.failure(relationship, spoke, error).await,
+        }
+    }
+
+    async fn answer(
+        &self,
+        relationship: &Relationship,
+        spoke: &Spoke,
+        report: &CycleReport,
+    ) -> Result<Synced, ApiError> {
+        let outcome = match &report.ending {
+            Ending::Equal => "equal",
+            Ending::Differs => "differs",
+            Ending::Conflicts => "conflicts",
+            Ending::Held(_) => "held",
+            Ending::Planned => "planned",
+        };
+        let shown = matches!(report.ending, Ending::Held(_) | Ending::Planned);
+        let plan = shown.then(|| {
+            let mut info = plan_info(report, Some(report.plan.id()), &self.name, &spoke.hub_name);
+            info.kind = relationship.row().kind;
+            info
+        });
+        if shown {
+            self.keep_plan(relationship, report).await?;
+        }
+        let status = self.relationship_status(relationship).await?;
+        Ok(Synced { plan, files: report.files, bytes: report.bytes, ..synced(outcome, status) })
+    }
+
+    async fn failure(
+        &self,
+        relationship: &Relationship,
+        spoke: &Spoke,
+        error: CycleError,
+    ) -> Result<Synced, ApiError> {
+        match error {
+            CycleError::Endpoint(_, EndpointError::Offline(_) | EndpointError::Refused(_)) | CycleError::Paused => {
+                let status = self.relationship_status(relationship).await?;
+                Ok(synced("unknown", status))
+            }
+            CycleError::PlanOutdated => {
+                let message = "the folders have changed since this plan was made; nothing was changed";
+                let hint = format!("make a new one: evenfold sync {} --dry-run", relationship.row().name);
+                Err(ApiError::new(ErrorCode::PlanOutdated, message).with_hint(hint))
+            }
+            CycleError::Endpoint(side, error) => {
+                let machine = match side {
+                    evenfold_core::Side::Ours => &self.name,
+                    evenfold_core::Side::Theirs => &spoke.hub_name,
+                };
+                let message = format!("syncing stopped on {machine}: {error}; what was done is recorded");
+                Err(ApiError::new(ErrorCode::Io, message).with_hint("it is tried again by itself"))
+            }
+            CycleError::Store(error) => Err(ApiError::new(ErrorCode::Store, error.to_string())),
+        }
+    }
+
+    /// Keeps the identity of a plan that was shown, so that it can be applied by it.
+    async fn keep_plan(&self, relationship: &Relationship, report: &CycleReport) -> Result<(), ApiError> {
+        let id = report.plan.id();
+        let summary = evenfold_store::PlanSummary {
+            id: id.short(16),
+            relationship: relationship.row().id,
+            created: now_micros(),
+            kind: "plan".to_owned(),
+            summary: "{}".to_owned(),
+            state: evenfold_store::PlanState::Open,
+        };
+        // A plan is made again from the folders and compared by its identity: that is all that must be kept.
+        let row = evenfold_store::PlanRow { summary, body: id.0.to_vec() };
+        self.store.plans().put(&row).await.map_err(db)
+    }
+
+    /// Carries out exactly the plan that was shown.
+    pub(crate) async fn apply_plan(
+        self: &Arc<Self>,
+        plan: &str,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Synced, ApiError> {
+        let unknown = || {
+            ApiError::new(ErrorCode::NotFound, format!("no plan '{plan}' is known here"))
+                .with_hint("plans are printed by 'evenfold sync R --dry-run', and where something is held")
+        };
+        let row = self.store.plans().get(plan).await.map_err(db)?.ok_or_else(unknown)?;
+        let id = <[u8; 32]>::try_from(row.body.as_slice()).map(Digest).map_err(|_| unknown())?;
+        let relationship = self.by_id(row.summary.relationship).ok_or_else(unknown)?;
+        let result = self.cycle(&relationship, Look::Full, Permission::Exactly(id), events).await;
+        let state = match &result {
+            Ok(_) => evenfold_store::PlanState::Applied,
+            Err(_) => evenfold_store::PlanState::Superseded,
+        };
+        self.store.plans().set_state(plan, state).await.map_err(db)?;
+        result
+    }
+}
+
+fn synced(outcome: &str, status: RelationshipStatus) -> Synced {
+    Synced { outcome: outcome.to_owned(), status, plan: None, files: 0, bytes: 0 }
+}
+
+/// Returns the outcome that needs most attention.
+fn worst(mine: String, others: &[Synced]) -> String {
+    const ORDER: [&str; 6] = ["equal", "differs", "conflicts", "unknown", "timeout", "held"];
+    let rank = |outcome: &str| ORDER.iter().position(|known| *known == outcome).unwrap_or(1);
+    others.iter().fold(mine, |worst, other| {
+        if rank(&other.outcome) > rank(&worst) { other.outcome.clone() } else { worst }
+    })
+}
+
+/// Reads progress and derives speed and time left.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    readings: std::collections::VecDeque<(std::time::Instant, u64)>,
+}
+
+impl Meter {
+    /// The mean of the last 10 s, read four times a second.
+    const READINGS: usize = 40;
+
+    pub(crate) fn read(&mut self, progress: &evenfold_engine::Progress) -> ProgressInfo {
+        let reading = progress.read();
+        let now = std::time::Instant::now();
+        if self.readings.back().is_some_and(|(_, bytes)| *bytes > reading.bytes_done) {
+            self.readings.clear();
+        }
+        self.readings.push_back((now, reading.bytes_done));
+        if self.readings.len() > Self::READINGS {
+            self.readings.pop_front();
+        }
+        let rate = self.readings.front().map_or(0, |(since, bytes)| {
+            let seconds = now.duration_since(*since).as_secs_f64();
+            if seconds < 0.2 { 0 } else { ((reading.bytes_done - bytes) as f64 / seconds) as u64 }
+        });
+        let left = reading.bytes_total.saturating_sub(reading.bytes_done);
+        ProgressInfo {
+            phase: reading.phase.word().to_owned(),
+            files_done: reading.files_done,
+            files_total: reading.files_total,
+            bytes_done: reading.bytes_done,
+            bytes_total: reading.bytes_total,
+            bytes_per_second: rate,
+            eta_seconds: left.checked_div(rate),
+        }
+    }
+}
