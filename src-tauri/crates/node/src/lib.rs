@@ -7,6 +7,10 @@ pub mod home;
 pub mod settings;
 pub mod text;
 
+mod care;
+mod check;
+mod conflicts;
+mod history_query;
 mod hub;
 mod join;
 mod local;
@@ -21,11 +25,14 @@ mod relations;
 mod remote;
 mod reporting;
 mod requests;
+mod restore;
 mod service;
 mod serving;
 mod status;
 mod sync;
+mod versions;
 mod watcher;
+mod why;
 
 pub use node::{Node, NodeOptions};
 pub use service::NodeService;

@@ -1,0 +1,295 @@
+//! Comparing without moving anything.
+
+use evenfold_core::diff::{Drift, Finding};
+use evenfold_core::{ProblemKind, RelPath, Side};
+use evenfold_engine::pair::Permission;
+use evenfold_engine::{CycleError, CycleReport, Endpoint as _, EndpointError, Ending, Look};
+use evenfold_fs::disk::{Disk, Kind, Place};
+use evenfold_fs::matcher::Matcher;
+
+use crate::api::{ApiError, Check, CheckItem, Counts, ErrorInfo};
+use crate::node::Node;
+use crate::peers::time_text;
+use crate::plans::halt_info;
+use crate::relationship::{Relationship, Spoke};
+use crate::text::path_text;
+
+/// Names of the two machines of a comparison.
+#[derive(Debug, Clone, Copy)]
+struct Machines<'a> {
+    ours: &'a str,
+    theirs: &'a str,
+    source: Side,
+}
+
+impl<'a> Machines<'a> {
+    fn name(&self, side: Side) -> &'a str {
+        match side {
+            Side::Ours => self.ours,
+            Side::Theirs => self.theirs,
+        }
+    }
+}
+
+impl Node {
+    /// Compares all endpoints that can be reached; nothing is moved. A side that cannot be looked at makes the
+    /// answer unverified, which is no error.
+    ///
+    /// # Errors
+    /// Where there is no such relationship, or the database fails.
+    pub(crate) async fn check(&self, wanted: &str, deep: bool) -> Result<Check, ApiError> {
+        let relationship = self.find(wanted)?;
+        match relationship.spoke() {
+            Some(spoke) => self.check_spoke(&relationship, spoke, deep).await,
+            None => self.check_hub(&relationship, deep).await,
+        }
+    }
+
+    async fn check_spoke(
+        &self,
+        relationship: &Relationship,
+        spoke: &Spoke,
+        deep: bool,
+    ) -> Result<Check, ApiError> {
+        let look = if deep { Look::Deep } else { Look::Full };
+        let machines = Machines { ours: &self.name, theirs: &spoke.hub_name, source: relationship.source() };
+        let report = match spoke.driver.cycle(look, Permission::PlanOnly).await {
+            Ok(report) => report,
+            Err(error) => {
+                let reason = self.why_unverified(spoke, &error);
+                return Ok(self.unverified(relationship, reason).await);
+            }
+        };
+        if let Ending::Held(halt) = &report.ending {
+            let info = halt_info(halt, None, machines.ours, machines.theirs);
+            let reason = ErrorInfo { code: info.code, message: info.message, hint: info.hint };
+            return Ok(self.unverified(relationship, reason).await);
+        }
+        let mut check = describe(&report, machines);
+        check.counts.excluded = excluded(relationship).await;
+        Ok(check)
+    }
+
+    async fn check_hub(&self, relationship: &Relationship, deep: bool) -> Result<Check, ApiError> {
+        let answers = self.ask_members_check(relationship, deep).await?;
+        if answers.is_empty() {
+            let reason = ErrorInfo {
+                code: "offline".to_owned(),
+                message: "no member of this relationship can be reached, so there is nothing to compare with".to_owned(),
+                hint: "start 'evenfold daemon' on a member; it connects by itself".to_owned(),
+            };
+            return Ok(self.unverified(relationship, reason).await);
+        }
+        Ok(merge(answers))
+    }
+
+    fn why_unverified(&self, spoke: &Spoke, error: &CycleError) -> ErrorInfo {
+        let (code, message, hint) = match error {
+            CycleError::Endpoint(_, EndpointError::Offline(detail)) => {
+                let why = match self.network.connection(&spoke.hub) {
+                    Some(_) => crate::local::lock(&spoke.refusal).clone().unwrap_or_else(|| detail.clone()),
+                    None => crate::network::describe(self.network.failure(&spoke.hub).as_ref()),
+                };
+                let hint = "start 'evenfold daemon' there; it is tried again by itself";
+                ("offline", format!("{} cannot be reached: {why}", spoke.hub_name), hint)
+            }
+            CycleError::Endpoint(_, EndpointError::Refused(detail)) => {
+                let hint = "ask the owner of that machine to share it again";
+                ("refused", format!("{} refuses: {detail}", spoke.hub_name), hint)
+            }
+            CycleError::Endpoint(side, error) => {
+                let machine = match side {
+                    Side::Ours => &self.name,
+                    Side::Theirs => &spoke.hub_name,
+                };
+                ("endpoint", format!("on {machine}: {error}"), "mend the cause and check again")
+            }
+            CycleError::Paused => {
+                ("paused", "the relationship was paused meanwhile".to_owned(), "check again")
+            }
+            error => ("store", error.to_string(), "look at 'evenfold doctor'"),
+        };
+        ErrorInfo { code: code.to_owned(), message, hint: hint.to_owned() }
+    }
+
+    /// The answer where nothing could be compared: what is known of is unknown, and since when.
+    async fn unverified(&self, relationship: &Relationship, reason: ErrorInfo) -> Check {
+        let row = relationship.row();
+        let verified = relationship.state().and_then(|state| state.verified_at).or(row.last_verified);
+        let own = relationship.local.scan(evenfold_core::snapshot::Extent::Paths(Vec::new()), &[]).await;
+        let totals = own.map(|snapshot| snapshot.tree.totals()).unwrap_or_default();
+        Check {
+            verified: false,
+            unverified_reason: Some(reason),
+            unknown_since: time_text(verified.unwrap_or(row.created)),
+            compared_at: None,
+            counts: Counts { unknown: totals.files, ..Counts::default() },
+            bytes: Counts { unknown: totals.bytes, ..Counts::default() },
+            items: Vec::new(),
+        }
+    }
+}
+
+/// Puts a comparison into numbers and words.
+fn describe(report: &CycleReport, machines: Machines<'_>) -> Check {
+    let Drift { in_sync, bytes_in_sync, mut items } = report.drift(machines.source);
+    items.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut counts = Counts { in_sync, ..Counts::default() };
+    let mut bytes = Counts { in_sync: bytes_in_sync, ..Counts::default() };
+    let mut listed = Vec::with_capacity(items.len());
+    for item in items {
+        let (finding, detail) = words(&item.path, &item.finding, report, machines);
+        *counter(&mut counts, finding) += 1;
+        *counter(&mut bytes, finding) += item.bytes;
+        listed.push(CheckItem {
+            path: path_text(item.path.as_bytes()),
+            finding: finding.to_owned(),
+            detail,
+            bytes: item.bytes,
+        });
+    }
+    Check {
+        verified: true,
+        unverified_reason: None,
+        unknown_since: None,
+        compared_at: time_text(report.compared_at),
+        counts,
+        bytes,
+        items: listed,
+    }
+}
+
+fn words(path: &RelPath, finding: &Finding, report: &CycleReport, machines: Machines<'_>) -> (&'static str, String) {
+    let source = machines.name(machines.source);
+    let target = machines.name(machines.source.other());
+    match finding {
+        Finding::Missing => ("missing", format!("only on {source}")),
+        Finding::Orphaned => ("orphaned", format!("only on {target}")),
+        Finding::Stale => ("stale", format!("{target} does not have the content of {source}")),
+        Finding::Metadata => ("stale", "times or permissions differ".to_owned()),
+        Finding::Moved(to) => ("moved", format!("on {target} it is at {to}")),
+        Finding::Corrupt => {
+            ("corrupt", format!("{target} has another content, although size and time are those of {source}"))
+        }
+        Finding::Conflict => ("conflict", format!("changed on {source} and on {target}")),
+        Finding::Error(side, ProblemKind::SuspectedRot) => {
+            let machine = machines.name(*side);
+            ("corrupt", format!("on {machine} the content changed while size and time did not"))
+        }
+        Finding::Error(side, kind) => {
+            let machine = machines.name(*side);
+            let problem = report.problems.iter().find(|problem| *side == Side::Ours && problem.path == *path);
+            let why = problem.map_or_else(|| problem_words(*kind).to_owned(), |problem| problem.detail.clone());
+            ("error", format!("on {machine}: {why}"))
+        }
+    }
+}
+
+/// Says what a problem means.
+pub(crate) fn problem_words(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::Unreadable => "it cannot be read",
+        ProblemKind::Special => "it is a device, socket or pipe, which cannot be carried",
+        ProblemKind::Changing => "it changed each time it was read",
+        ProblemKind::NameClash => "its name falls together with another one's",
+        ProblemKind::TooLong => "its path is too long",
+        ProblemKind::OtherFileSystem => "another file system is mounted there",
+        ProblemKind::SuspectedRot => "its content changed while size and time did not",
+    }
+}
+
+fn counter<'a>(counts: &'a mut Counts, finding: &str) -> &'a mut u64 {
+    match finding {
+        "in_sync" => &mut counts.in_sync,
+        "missing" => &mut counts.missing,
+        "stale" => &mut counts.stale,
+        "orphaned" => &mut counts.orphaned,
+        "moved" => &mut counts.moved,
+        "corrupt" => &mut counts.corrupt,
+        "conflict" => &mut counts.conflict,
+        "error" => &mut counts.error,
+        "excluded" => &mut counts.excluded,
+        _ => &mut counts.unknown,
+    }
+}
+
+/// Puts the answers of several members together: numbers add up, and each item says whose it is.
+fn merge(answers: Vec<(String, Check)>) -> Check {
+    let mut merged = Check {
+        verified: true,
+        unverified_reason: None,
+        unknown_since: None,
+        compared_at: None,
+        counts: Counts::default(),
+        bytes: Counts::default(),
+        items: Vec::new(),
+    };
+    for (machine, check) in answers {
+        merged.verified &= check.verified;
+        merged.unverified_reason = merged.unverified_reason.or(check.unverified_reason);
+        // RFC 3339 in UTC sorts as text: unknown since the first, compared when the first was.
+        merged.unknown_since = earlier(merged.unknown_since, check.unknown_since);
+        merged.compared_at = earlier(merged.compared_at, check.compared_at);
+        merged.counts = add(&merged.counts, &check.counts);
+        merged.bytes = add(&merged.bytes, &check.bytes);
+        let items = check.items.into_iter();
+        merged.items.extend(items.map(|item| CheckItem { detail: format!("{machine}: {}", item.detail), ..item }));
+    }
+    merged.items.sort_by(|a, b| a.path.path.cmp(&b.path.path));
+    merged
+}
+
+fn earlier(a: Option<String>, b: Option<String>) -> Option<String> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+fn add(a: &Counts, b: &Counts) -> Counts {
+    Counts {
+        in_sync: a.in_sync + b.in_sync,
+        missing: a.missing + b.missing,
+        stale: a.stale + b.stale,
+        orphaned: a.orphaned + b.orphaned,
+        moved: a.moved + b.moved,
+        corrupt: a.corrupt + b.corrupt,
+        conflict: a.conflict + b.conflict,
+        error: a.error + b.error,
+        excluded: a.excluded + b.excluded,
+        unknown: a.unknown + b.unknown,
+    }
+}
+
+/// Counts the paths of our folder that the rules leave out; a folder that is left out counts once.
+async fn excluded(relationship: &Relationship) -> u64 {
+    let select = relationship.settings().select();
+    if select.include.is_empty() && select.exclude.is_empty() && select.hidden {
+        return 0;
+    }
+    let counted = relationship.local.on_disk(|replica| left_out(&**replica.disk(), replica.matcher())).await;
+    counted.unwrap_or_else(|error| {
+        tracing::debug!(%error, "what the rules leave out could not be counted");
+        0
+    })
+}
+
+fn left_out<D: Disk>(disk: &D, matcher: &Matcher) -> u64 {
+    let mut count = 0;
+    let mut pending = vec![RelPath::root()];
+    while let Some(dir) = pending.pop() {
+        // What cannot be listed is told as an error of the comparison itself.
+        let Ok(listed) = disk.list(&Place::User(dir.clone())) else { continue };
+        for line in listed {
+            let (Ok(name), Ok(stat)) = (evenfold_core::Name::new(&line.name), line.stat) else { continue };
+            let path = dir.join(&name);
+            let is_dir = stat.kind == Kind::Dir;
+            if !matcher.takes_part(&path, is_dir) {
+                count += 1;
+            } else if is_dir {
+                pending.push(path);
+            }
+        }
+    }
+    count
+}
