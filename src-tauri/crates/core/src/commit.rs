@@ -25,38 +25,46 @@ pub fn agreed(
     done_ours: &[Edit],
     done_theirs: &[Edit],
 ) -> Vec<Edit> {
-    let trees = Trees {
-        ancestor: Arc::clone(ancestor),
-        ours: edit(ours, done_ours.iter().cloned()),
-        theirs: edit(theirs, done_theirs.iter().cloned()),
-    };
+    let ours = edit(ours, done_ours.iter().cloned());
+    let theirs = edit(theirs, done_theirs.iter().cloned());
+    common(ancestor, &ours, &theirs, done_ours.iter().chain(done_theirs))
+}
+
+/// Returns how the ancestor changes at the paths of `touched`, where `ours` and `theirs` are the trees afterwards.
+pub fn common<'a>(
+    ancestor: &Arc<Dir>,
+    ours: &Arc<Dir>,
+    theirs: &Arc<Dir>,
+    touched: impl IntoIterator<Item = &'a Edit>,
+) -> Vec<Edit> {
+    let trees = Trees { ancestor, ours, theirs };
     let mut record = Record { trees, whole: HashSet::new(), edits: Vec::new() };
-    for done in done_ours.iter().chain(done_theirs) {
-        record.touched(&done.path, done.shallow);
+    for edit in touched {
+        record.touched(&edit.path, edit.shallow);
     }
     record.edits
 }
 
-struct Trees {
-    ancestor: Arc<Dir>,
-    ours: Arc<Dir>,
-    theirs: Arc<Dir>,
+struct Trees<'a> {
+    ancestor: &'a Arc<Dir>,
+    ours: &'a Arc<Dir>,
+    theirs: &'a Arc<Dir>,
 }
 
-impl Trees {
-    fn at(&self, path: &RelPath) -> [Option<&Entry>; 3] {
-        [&self.ancestor, &self.ours, &self.theirs].map(|tree| tree.get(path))
+impl<'a> Trees<'a> {
+    fn at(&self, path: &RelPath) -> [Option<&'a Entry>; 3] {
+        [self.ancestor, self.ours, self.theirs].map(|tree| tree.get(path))
     }
 }
 
-struct Record {
-    trees: Trees,
+struct Record<'a> {
+    trees: Trees<'a>,
     /// Paths that were looked at with everything below.
     whole: HashSet<RelPath>,
     edits: Vec<Edit>,
 }
 
-impl Record {
+impl Record<'_> {
     fn touched(&mut self, path: &RelPath, shallow: bool) {
         let mut above: Vec<RelPath> = ancestors(path.clone()).filter(|path| !path.is_root()).collect();
         if above.iter().any(|path| self.whole.contains(path)) {

@@ -1,1 +1,3 @@
-//! Test kit: fake disk, virtual network, generators and the multi-node simulator.
+//! Test kit: the exhaustive check of the core, generators and the multi-node simulator.
+
+pub mod exhaustive;

@@ -1,0 +1,58 @@
+//! Tests the exhaustive check: every mistake that `build.rs` seeds into the core must be caught.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use evenfold_testkit::exhaustive::space::{self, Space};
+use evenfold_testkit::exhaustive::{Property, Subject, TWO_WAY, check_all, policies};
+
+#[allow(warnings, clippy::all, missing_docs)]
+mod mutants {
+    use evenfold_testkit::exhaustive::Subject;
+
+    include!(concat!(env!("OUT_DIR"), "/mutants.rs"));
+}
+
+/// Finds the first case that catches `subject`. Most mistakes show in a sample already.
+fn caught(subject: &Subject, spaces: &[Space]) -> Option<(Property, String)> {
+    let partial = [TWO_WAY];
+    for stride in [97, 1] {
+        for space in spaces {
+            for triple in (0..space.len()).step_by(stride).filter_map(|index| space.triple(index)) {
+                if let Err(broken) = check_all(subject, &triple, &policies(), &partial) {
+                    let (violation, policy) = *broken;
+                    return Some((violation.property, format!("{}: {triple} under {policy:?}", space.name)));
+                }
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn every_seeded_mistake_is_caught() {
+    let spaces = [
+        space::with_metadata(),
+        space::with_unknown(),
+        space::shallow(),
+        space::deep_below_one_name(),
+        space::with_unknown_below(),
+    ];
+    let next = AtomicUsize::new(0);
+    let survivors = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some((name, subject)) = mutants::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match caught(subject, &spaces) {
+                        Some((property, case)) => println!("{name}: {property:?} in {case}"),
+                        None => survivors.lock().unwrap().push(*name),
+                    }
+                }
+            });
+        }
+    });
+    let survivors = survivors.into_inner().unwrap();
+    assert!(survivors.is_empty(), "not caught: {survivors:?}");
+    assert!(mutants::ALL.len() >= 12);
+}
