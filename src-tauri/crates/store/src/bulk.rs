@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::{Arguments, AssertSqlSafe, SqliteConnection};
 
 use crate::error::{Context, StoreError};
 
@@ -32,6 +32,17 @@ impl Bulk {
         rows: &[T],
         bind: impl Fn(&mut SqliteArguments, &T) -> Result<(), BoxDynError>,
     ) -> Result<(), StoreError> {
+        self.run_with(conn, None, rows, bind).await
+    }
+
+    /// The same where `head` holds one placeholder of its own, which gets the value `first`.
+    pub(crate) async fn run_with<T>(
+        &self,
+        conn: &mut SqliteConnection,
+        first: Option<&[u8]>,
+        rows: &[T],
+        bind: impl Fn(&mut SqliteArguments, &T) -> Result<(), BoxDynError>,
+    ) -> Result<(), StoreError> {
         let mut rest = rows;
         for size in SIZES {
             if rest.len() < size {
@@ -41,6 +52,9 @@ impl Bulk {
             while let Some((chunk, behind)) = rest.split_at_checked(size) {
                 rest = behind;
                 let mut arguments = SqliteArguments::default();
+                if let Some(first) = first {
+                    arguments.add(first).map_err(|source| self.bad_value(source))?;
+                }
                 for row in chunk {
                     bind(&mut arguments, row).map_err(|source| self.bad_value(source))?;
                 }

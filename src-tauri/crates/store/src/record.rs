@@ -91,3 +91,31 @@ pub(crate) fn read(cells: &Cells<'_>, at: usize) -> Result<Option<Record>, Store
         other => Err(bad_row(cells.table, format!("kind {other}"))),
     }
 }
+
+/// The seven columns as four, for reading very many rows: what a row costs on its way from SQLite is decided by the
+/// number of its values, not by their size.
+macro_rules! packed_columns {
+    () => {
+        // In SQL, unlike in Rust, `<<` binds no stronger than `|`.
+        "(coalesce(mode, 0) << 34) | (coalesce(mtime_ns, 0) << 2) | kind, coalesce(digest, target), size, mtime_s"
+    };
+}
+pub(crate) use packed_columns;
+
+/// Reads the columns of [`packed_columns`] from column `at` on.
+pub(crate) fn read_packed(cells: &Cells<'_>, at: usize) -> Result<Option<Record>, StoreError> {
+    let packed: i64 = cells.get(at)?;
+    // 9 bits of permissions, 32 of nanoseconds, 2 of the kind.
+    let mode = Mode::new(((packed >> 34) & 0o777) as u32);
+    match packed & 3 {
+        NOTHING => Ok(None),
+        FILE => Ok(Some(Record::File(File {
+            digest: cells.digest(at + 1)?,
+            size: cells.u64(at + 2)?,
+            mtime: Mtime { secs: cells.get(at + 3)?, nanos: ((packed >> 2) & 0xffff_ffff) as u32 },
+            mode,
+        }))),
+        DIR => Ok(Some(Record::Dir { mode, digest: cells.optional_bytes(at + 1)?.map(Digest) })),
+        _ => Ok(Some(Record::Symlink(Symlink { target: cells.get::<&[u8]>(at + 1)?.into() }))),
+    }
+}

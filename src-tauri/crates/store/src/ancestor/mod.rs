@@ -143,16 +143,17 @@ impl Ancestor<'_> {
     }
 
     async fn rebuild(&self, relationship: Uuid, twin: Option<Arc<Dir>>) -> Result<Arc<Dir>, StoreError> {
-        let mut rows = sqlx::query(
-            "SELECT path, kind, digest, size, mtime_s, mtime_ns, mode, target FROM ancestor
-             WHERE relationship = ? ORDER BY path",
-        )
+        let mut rows = sqlx::query(concat!(
+            "SELECT path, ",
+            record::packed_columns!(),
+            " FROM ancestor WHERE relationship = ? ORDER BY path",
+        ))
         .bind(relationship.as_bytes().to_vec())
         .fetch(&self.store.reader);
         let mut builder = Builder::new(twin);
         while let Some(row) = rows.try_next().await.on(TABLE, "loading the ancestor")? {
             let cells = Cells::of(TABLE, &row);
-            let entry = record::read(&cells, 1)?.ok_or_else(|| bad_row(TABLE, "a row of nothing"))?;
+            let entry = record::read_packed(&cells, 1)?.ok_or_else(|| bad_row(TABLE, "a row of nothing"))?;
             builder.push(cells.get(0)?, entry)?;
         }
         builder.finish()

@@ -17,13 +17,14 @@ use crate::record::{self, Record};
 /// Rows that are put together before they go to the database: bounds the memory of a large commit to about 1 MB.
 const BUFFER: usize = 4_000;
 
+/// The relationship is bound once for all rows of a statement, which saves a tenth of the time.
 const INSERT: Bulk = Bulk {
     table: TABLE,
     doing: "recording the ancestor",
     head: "INSERT OR REPLACE INTO ancestor (relationship, path, kind, digest, size, mtime_s, mtime_ns, mode, target)
-           VALUES ",
-    tuple: "(?,?,?,?,?,?,?,?,?)",
-    tail: "",
+           SELECT (SELECT ?), * FROM (VALUES ",
+    tuple: "(?,?,?,?,?,?,?,?)",
+    tail: ")",
 };
 
 /// Each tuple is a relationship, the first key of a range and the first key behind it.
@@ -127,8 +128,7 @@ async fn insert(
     rows: &[(Vec<u8>, Record)],
 ) -> Result<(), StoreError> {
     INSERT
-        .run(conn, rows, |arguments, (path, entry)| {
-            arguments.add(&relationship.as_bytes()[..])?;
+        .run_with(conn, Some(relationship.as_bytes()), rows, |arguments, (path, entry)| {
             arguments.add(&path[..])?;
             record::bind(arguments, Some(entry))
         })
