@@ -149,6 +149,12 @@ fn noise(seed: usize, bytes: &mut [u8]) {
     blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(bytes);
 }
 
+/// Seconds of processor time of this process so far, which stay comparable on a busy machine.
+fn cpu() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
 fn main() {
     let folder = std::env::args().nth(1).map_or_else(|| PathBuf::from("target/bench-apply"), PathBuf::from);
     let folder = folder.join(std::process::id().to_string());
@@ -174,8 +180,9 @@ fn main() {
     for name in names.collect::<Vec<_>>() {
         for round in 0..ROUNDS {
             let to = End::new(&folder.join(format!("{name}-{round}")));
+            let before = cpu();
             let (_, all) = bring(&from, &to, name, false);
-            println!("{name}: {all:.2} s");
+            println!("{name}: {all:.2} s, {:.2} s of processor time", cpu() - before);
         }
     }
     if only.is_empty() || only == "delta" {
@@ -186,8 +193,10 @@ fn main() {
             std::fs::write(from.folder.join("large"), &large).unwrap();
             from.take_up("large");
             std::process::Command::new("sync").status().unwrap();
+            let before = cpu();
             let (prepared, all) = bring(&from, &to, "large", true);
-            println!("4 KiB overwritten in 1 GiB: {all:.2} s, of which {prepared:.2} s of chunking");
+            let cpu = cpu() - before;
+            println!("4 KiB overwritten in 1 GiB: {all:.2} s, {prepared:.2} s of it chunking, {cpu:.2} s of processor time");
         }
     }
     std::fs::remove_dir_all(folder).unwrap();

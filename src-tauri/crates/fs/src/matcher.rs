@@ -108,6 +108,8 @@ fn compile(patterns: &[String]) -> Result<Option<Gitignore>, BadPattern> {
         },
     };
     let mut builder = GitignoreBuilder::new(".");
+    // Git takes an unclosed bracket for a plain one; here it is more likely a slip, and its author can be asked.
+    builder.allow_unclosed_class(false);
     for pattern in patterns {
         builder.add_line(None, pattern).map_err(|error| bad(pattern, error))?;
     }

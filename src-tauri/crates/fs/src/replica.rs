@@ -275,7 +275,10 @@ impl<D: Disk> Replica<D> {
         };
         let result = crate::apply::apply(&site, batch, pieces, progress);
         match &result {
-            Ok(applied) => self.tell_watch(batch, &applied.report.outcomes),
+            Ok(applied) => {
+                self.doubt_what_the_index_lacks(batch, &applied.report.outcomes);
+                self.tell_watch(batch, &applied.report.outcomes);
+            }
             // What was done is not in the index, so it must be looked at.
             Err(_) => {
                 let touched = batch.changes.iter().map(|change| &change.path);
@@ -284,6 +287,18 @@ impl<D: Disk> Replica<D> {
             }
         }
         Ok(result?)
+    }
+
+    /// Has the next scan look at paths of which the index does not say what the report says.
+    fn doubt_what_the_index_lacks(&self, batch: &Batch, outcomes: &[Outcome]) {
+        let paths = batch.moves.iter().map(|step| &step.to).chain(batch.changes.iter().map(|change| &change.path));
+        let tree = self.index().tree();
+        let doubtful = paths.zip(outcomes).filter(|(path, outcome)| match outcome {
+            Outcome::Applied { now, .. } => !path.is_root() && tree.get(path).is_some() != now.is_some(),
+            Outcome::Refused(_) => false,
+        });
+        let doubtful: Vec<RelPath> = doubtful.map(|(path, _)| path.clone()).collect();
+        lock(&self.state).unseen.extend(doubtful);
     }
 
     /// Keeps the watches in step with directories that a batch moved, created or deleted.

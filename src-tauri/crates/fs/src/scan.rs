@@ -117,9 +117,8 @@ pub(crate) struct Scan<'a, D> {
     /// Device of the root, to notice mount points.
     device: u64,
     gathered: Mutex<Gathered>,
-    /// Files that wait to be read, and how many of them are large.
-    reads: AtomicU64,
-    large: AtomicU64,
+    /// Whether files are read during the walk, because nothing is known that may have been moved.
+    reads_at_once: bool,
 }
 
 /// What the threads of a scan find besides the tree.
@@ -168,8 +167,7 @@ impl<'a, D: Disk> Scan<'a, D> {
             hashing,
             device: 0,
             gathered: Mutex::default(),
-            reads: AtomicU64::new(0),
-            large: AtomicU64::new(0),
+            reads_at_once: false,
         }
     }
 
@@ -188,6 +186,7 @@ impl<'a, D: Disk> Scan<'a, D> {
         }
         self.device = stat.dev;
         let (dir, key, keys) = before.parts();
+        self.reads_at_once = self.deep || dir.children().is_empty();
         let prev = Prev { dir: Arc::clone(dir), keys: Arc::clone(keys) };
         let look = match target {
             Target::All => Look::All,
@@ -197,12 +196,12 @@ impl<'a, D: Disk> Scan<'a, D> {
             .visit(&root, &stat, Some(prev), look)
             .map_err(|trouble| ScanError::RootUnreadable(trouble.detail))?;
         self.stopped()?;
-        let (tree, keys) = self.settle_all(drafted);
+        let settled = self.settle_all(drafted);
         self.stopped()?;
         let Gathered { mut problems, left, rot, .. } =
             self.gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
         problems.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Found { index: Index::new(tree, new_key.unwrap_or(key), keys), problems, left, rot })
+        Ok(Found { index: Index::new(settled.dir, new_key.unwrap_or(key), settled.keys), problems, left, rot })
     }
 
     fn stopped(&self) -> Result<(), ScanError> {

@@ -332,3 +332,7 @@ fn rename_new_in_steps(old_dir: &OwnedFd, old: &[u8], new_dir: &OwnedFd, new: &[
         Err(other) => Err(other),
     }
 }
+
+#[cfg(test)]
+#[path = "linux_tests.rs"]
+mod tests;

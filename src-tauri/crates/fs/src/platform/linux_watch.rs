@@ -25,12 +25,13 @@ use super::linux::{RealDisk, proc_path};
 use crate::disk::Place;
 use crate::watch::{DirWatch, Event, WatchError};
 
-/// Bytes of events fetched at once: about 2,000, which are made one set of paths before anybody is told.
+/// Bytes of events fetched at once: at most 4,096 of them, which are made one set of paths before anybody is
+/// told. What comes meanwhile waits in the kernel's queue, which holds 16,384 events by default and then says
+/// that it overflowed; so memory is bounded even if the sink is slow.
 const EVENT_BUFFER: usize = 64 * 1024;
 
-/// The most paths told one by one after one fetch; more are told as one [`Event::Overflow`]. The kernel's own
-/// queue holds 16,384 events, so memory is bounded even if the sink is slow.
-const MAX_DIRTY: usize = 4096;
+/// The most directories called dirty one by one after a batch; more are told as one [`Event::Overflow`].
+const MAX_ADOPTED: usize = 4096;
 
 type Sink = Box<dyn Fn(Event) + Send + Sync>;
 
@@ -130,7 +131,7 @@ impl Watcher {
                 break;
             }
         }
-        if overflow || dirty.len() > MAX_DIRTY {
+        if overflow {
             (self.sink)(Event::Overflow);
         } else {
             dirty.into_iter().for_each(|path| (self.sink)(Event::Dirty(path)));
@@ -229,7 +230,7 @@ impl DirWatch for Watcher {
         for path in paths {
             self.enter(path);
         }
-        if paths.len() > MAX_DIRTY {
+        if paths.len() > MAX_ADOPTED {
             (self.sink)(Event::Overflow);
         } else {
             paths.iter().for_each(|path| (self.sink)(Event::Dirty(path.clone())));

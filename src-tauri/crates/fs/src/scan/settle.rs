@@ -3,8 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use evenfold_core::{Child, Digest, Dir, Entry, File, ProblemKind, RelPath};
 
@@ -22,32 +21,50 @@ thread_local! {
 }
 
 /// Files that vanished from their paths, by inode: where a folder went that was renamed.
-type Elsewhere = HashMap<u64, (File, StatKey)>;
+pub(super) type Elsewhere = HashMap<u64, (File, StatKey)>;
 
 impl<D: Disk> Scan<'_, D> {
     /// Settles everything that the walk left open.
-    pub(super) fn settle_all(&self, drafted: Drafted) -> (Arc<Dir>, Arc<DirKeys>) {
+    pub(super) fn settle_all(&self, drafted: Drafted) -> Prev {
         let mut draft = match drafted {
-            Drafted::Same(prev) => return (prev.dir, prev.keys),
-            Drafted::New(draft) => draft,
+            Drafted::Same(settled) | Drafted::Done(settled) => return settled,
+            Drafted::Open(draft) => draft,
         };
         let elsewhere = self.find_elsewhere(&draft);
-        if self.hashing.parallel && self.large.load(Ordering::Relaxed) > 0 {
-            let mut large = Vec::new();
-            collect_large(&mut draft, &RelPath::root(), &mut large);
-            let mut buffers = Buffers::default();
-            for (path, slot) in large {
-                self.settle_file(slot, &path, &elsewhere, &mut buffers);
+        let mut large = Vec::new();
+        self.collect_large(&mut draft, &RelPath::root(), &mut large);
+        let mut buffers = Buffers::default();
+        for (path, slot) in large {
+            self.settle_file(slot, &path, &elsewhere, &mut buffers);
+        }
+        drop(buffers);
+        self.settle(*draft, &RelPath::root(), &elsewhere)
+    }
+
+    /// Tells whether a file is so large that all threads work on it together, one file at a time.
+    pub(super) fn waits_for_all_threads(&self, stat: &Stat) -> bool {
+        self.hashing.parallel && stat.size >= LARGE
+    }
+
+    fn collect_large<'d>(&self, draft: &'d mut Draft, path: &RelPath, found: &mut Vec<(RelPath, &'d mut Slot)>) {
+        for slot in &mut draft.slots {
+            match slot {
+                Slot::Read(read) if self.waits_for_all_threads(&read.stat) => found.push((path.join(&read.name), slot)),
+                Slot::Dir(sub) => {
+                    if let Drafted::Open(draft) = &mut sub.drafted {
+                        self.collect_large(draft, &path.join(&sub.name), found);
+                    }
+                }
+                Slot::Read(_) | Slot::Prev(_) | Slot::Leaf(_) => {}
             }
         }
-        self.settle(*draft, &RelPath::root(), &elsewhere)
     }
 
     /// Looks up the files to be read among those that vanished. Only those that are wanted are remembered.
     fn find_elsewhere(&self, draft: &Draft) -> Elsewhere {
-        let gone = self.gathered.lock().map(|mut gathered| std::mem::take(&mut gathered.gone)).unwrap_or_default();
+        let gone = std::mem::take(&mut self.gathered.lock().unwrap_or_else(PoisonError::into_inner).gone);
         let mut found = Elsewhere::new();
-        if self.deep || gone.is_empty() || self.reads.load(Ordering::Relaxed) == 0 {
+        if self.deep || gone.is_empty() {
             return found;
         }
         let mut wanted = HashSet::new();
@@ -61,10 +78,10 @@ impl<D: Disk> Scan<'_, D> {
         found
     }
 
-    fn settle(&self, mut draft: Draft, path: &RelPath, elsewhere: &Elsewhere) -> (Arc<Dir>, Arc<DirKeys>) {
+    pub(super) fn settle(&self, mut draft: Draft, path: &RelPath, elsewhere: &Elsewhere) -> Prev {
         let is_open = |slot: &&mut Slot| match slot {
             Slot::Read(_) => true,
-            Slot::Dir(sub) => matches!(sub.drafted, Drafted::New(_)),
+            Slot::Dir(sub) => matches!(sub.drafted, Drafted::Open(_)),
             Slot::Prev(_) | Slot::Leaf(_) => false,
         };
         let mut open: Vec<&mut Slot> = draft.slots.iter_mut().filter(is_open).collect();
@@ -80,15 +97,11 @@ impl<D: Disk> Scan<'_, D> {
     }
 
     fn settle_dir(&self, sub: &mut SubDir, path: &RelPath, elsewhere: &Elsewhere) {
-        let nothing = Drafted::Same(Prev { dir: Arc::new(Dir::empty()), keys: Arc::default() });
-        let settled = match std::mem::replace(&mut sub.drafted, nothing) {
-            Drafted::Same(prev) => prev,
-            Drafted::New(draft) => {
-                let (dir, keys) = self.settle(*draft, path, elsewhere);
-                Prev { dir, keys }
-            }
+        let nothing = Drafted::Done(Prev { dir: Arc::new(Dir::empty()), keys: Arc::default() });
+        sub.drafted = match std::mem::replace(&mut sub.drafted, nothing) {
+            Drafted::Open(draft) => Drafted::Done(self.settle(*draft, path, elsewhere)),
+            settled => settled,
         };
-        sub.drafted = Drafted::Same(settled);
     }
 
     /// Replaces a file that waits to be read by what it is.
@@ -133,20 +146,6 @@ fn file_of(digest: Digest, stat: &Stat) -> Entry {
     Entry::File(File { digest, size: stat.size, mtime: stat.mtime, mode: stat.mode })
 }
 
-fn collect_large<'d>(draft: &'d mut Draft, path: &RelPath, found: &mut Vec<(RelPath, &'d mut Slot)>) {
-    for slot in &mut draft.slots {
-        match slot {
-            Slot::Read(read) if read.stat.size >= LARGE => found.push((path.join(&read.name), slot)),
-            Slot::Dir(sub) => {
-                if let Drafted::New(draft) = &mut sub.drafted {
-                    collect_large(draft, &path.join(&sub.name), found);
-                }
-            }
-            Slot::Read(_) | Slot::Prev(_) | Slot::Leaf(_) => {}
-        }
-    }
-}
-
 fn collect_inodes(draft: &Draft, found: &mut HashSet<u64>) {
     for slot in &draft.slots {
         match slot {
@@ -154,7 +153,7 @@ fn collect_inodes(draft: &Draft, found: &mut HashSet<u64>) {
                 found.insert(read.stat.ino);
             }
             Slot::Dir(sub) => {
-                if let Drafted::New(draft) = &sub.drafted {
+                if let Drafted::Open(draft) = &sub.drafted {
                     collect_inodes(draft, found);
                 }
             }
@@ -186,7 +185,7 @@ fn offer_dir(dir: &Dir, keys: &DirKeys, wanted: &HashSet<u64>, found: &mut Elsew
 }
 
 /// Puts a settled directory together. Where it turns out equal to the previous one, that one's memory is used.
-fn assemble(draft: Draft) -> (Arc<Dir>, Arc<DirKeys>) {
+fn assemble(draft: Draft) -> Prev {
     let Draft { mode, prev, slots } = draft;
     let mut children = Vec::with_capacity(slots.len());
     let mut keys = Vec::with_capacity(slots.len());
@@ -199,7 +198,7 @@ fn assemble(draft: Draft) -> (Arc<Dir>, Arc<DirKeys>) {
             }
             Slot::Dir(sub) => {
                 let SubDir { name, key, drafted } = *sub;
-                if let Drafted::Same(below) = drafted {
+                if let Drafted::Same(below) | Drafted::Done(below) = drafted {
                     children.push(Child { name, entry: Entry::Dir(below.dir) });
                     keys.push(Keys::Dir(key, below.keys));
                 }
@@ -222,8 +221,8 @@ fn assemble(draft: Draft) -> (Arc<Dir>, Arc<DirKeys>) {
     match prev {
         Some(prev) if *prev.dir == dir => {
             let keys = if prev.keys.same(&keys) { prev.keys } else { Arc::new(keys) };
-            (prev.dir, keys)
+            Prev { dir: prev.dir, keys }
         }
-        _ => (Arc::new(dir), Arc::new(keys)),
+        _ => Prev { dir: Arc::new(dir), keys: Arc::new(keys) },
     }
 }

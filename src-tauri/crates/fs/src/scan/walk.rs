@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use evenfold_core::path::MAX_PATH;
 use evenfold_core::{Digest, Dir, Entry, Mode, Mtime, Name, ProblemKind, RelPath, Symlink};
 
+use super::settle::Elsewhere;
 use super::trie::Trie;
 use super::{Gone, Scan, for_each};
 use crate::disk::{Disk, ErrorKind, Kind, Listed, Place, Stat};
-use crate::hash::LARGE;
 use crate::index::{DirKeys, StatKey};
 
 /// A directory as the previous index has it.
@@ -35,15 +35,17 @@ pub(super) enum Look<'t> {
 pub(super) enum Drafted {
     /// Nothing changed in it, at any depth.
     Same(Prev),
-    /// Something did, or has to be read.
-    New(Box<Draft>),
+    /// Something did, and all is known.
+    Done(Prev),
+    /// Something has to be looked up or read, here or further below.
+    Open(Box<Draft>),
 }
 
 impl Drafted {
     fn is_empty(&self) -> bool {
         match self {
-            Drafted::Same(prev) => prev.dir.children().is_empty(),
-            Drafted::New(draft) => draft.slots.is_empty(),
+            Drafted::Same(prev) | Drafted::Done(prev) => prev.dir.children().is_empty(),
+            Drafted::Open(draft) => draft.slots.is_empty(),
         }
     }
 }
@@ -230,7 +232,32 @@ impl<D: Disk> Scan<'_, D> {
             pass(rest, &mut slots);
         }
         self.visit_pending(pending, &mut slots);
-        close(mode, prev, slots)
+        self.close(path, Draft { mode, prev, slots })
+    }
+
+    /// Finds out whether a directory is the previous one, and settles it if nothing stands against that: the
+    /// fewer directories stay open, the less memory a scan takes.
+    fn close(&self, path: &RelPath, mut draft: Draft) -> Drafted {
+        let Draft { mode, prev, slots } = &mut draft;
+        let unchanged = |prev: &Prev| {
+            prev.dir.mode() == *mode
+                && prev.dir.children().len() == slots.len()
+                && slots.iter().enumerate().all(|(at, slot)| matches!(slot, Slot::Prev(old) if *old as usize == at))
+        };
+        if let Some(prev) = prev.take_if(|prev| unchanged(prev)) {
+            return Drafted::Same(prev);
+        }
+        let is_open = |slot: &Slot| match slot {
+            Slot::Prev(_) | Slot::Leaf(_) => false,
+            Slot::Read(read) => !self.reads_at_once || self.waits_for_all_threads(&read.stat),
+            Slot::Dir(sub) => matches!(sub.drafted, Drafted::Open(_)),
+        };
+        if slots.iter().any(is_open) {
+            slots.shrink_to_fit();
+            Drafted::Open(Box::new(draft))
+        } else {
+            Drafted::Done(self.settle(draft, path, &Elsewhere::new()))
+        }
     }
 
     /// Visits subdirectories, in parallel, and puts the results in their places.
@@ -379,10 +406,6 @@ impl<D: Disk> Scan<'_, D> {
             }
             _ => {}
         }
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        if stat.size >= LARGE {
-            self.large.fetch_add(1, Ordering::Relaxed);
-        }
         Seen::Slot(Slot::Read(Box::new(Read { name: name.clone(), stat, expected })))
     }
 
@@ -416,21 +439,5 @@ fn below(prev: &Prev, at: usize) -> Option<Prev> {
             Some(Prev { dir: Arc::clone(dir), keys })
         }
         _ => None,
-    }
-}
-
-/// Finds out whether a directory is the previous one.
-fn close(mode: Mode, prev: Option<Prev>, mut slots: Vec<Slot>) -> Drafted {
-    let unchanged = |prev: &Prev| {
-        prev.dir.mode() == mode
-            && prev.dir.children().len() == slots.len()
-            && slots.iter().enumerate().all(|(at, slot)| matches!(slot, Slot::Prev(old) if *old as usize == at))
-    };
-    match prev {
-        Some(prev) if unchanged(&prev) => Drafted::Same(prev),
-        prev => {
-            slots.shrink_to_fit();
-            Drafted::New(Box::new(Draft { mode, prev, slots }))
-        }
     }
 }

@@ -1,0 +1,129 @@
+//! Recognising the root.
+
+use std::os::unix::fs::PermissionsExt;
+
+use evenfold_fs::marker::{self, Identity};
+use evenfold_fs::replica::OpenError;
+use evenfold_fs::scan::ScanError;
+
+use super::*;
+
+const RELATIONSHIP: u128 = 0x1234_5678_9abc_def0_1234_5678_9abc_def0;
+
+fn marker_path(folder: &Folder) -> PathBuf {
+    folder.at(".evenfold/marker-12345678-9abc-def0-1234-56789abcdef0")
+}
+
+fn open(folder: &Folder, marker: Marker) -> Result<Replica<RealDisk>, OpenError> {
+    Replica::open(folder.disk(), Options { marker, ..options() })
+}
+
+#[track_caller]
+fn assert_replaced<T>(result: Result<T, ScanError>) {
+    assert!(matches!(result.map(|_| ()), Err(ScanError::RootReplaced { .. })));
+}
+
+#[test]
+fn joining_writes_a_marker_that_is_expected_afterwards() {
+    let folder = Folder::new();
+    drop(folder.replica());
+    let text = std::fs::read_to_string(marker_path(&folder)).unwrap();
+    assert!(text.contains("12345678-9abc-def0-1234-56789abcdef0"), "{text}");
+    let mode = |path: &str| std::fs::metadata(folder.at(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(".evenfold"), 0o700);
+    for replica in [None, Some(42)] {
+        let opened = open(&folder, Marker::Expect { replica }).unwrap();
+        assert_eq!(opened.identity(), Identity::Marker { replica: 42 });
+    }
+    assert!(open(&folder, Marker::Expect { replica: Some(43) }).is_err());
+    let again = open(&folder, Marker::Create { replica: 99 }).unwrap();
+    assert_eq!(again.identity(), Identity::Marker { replica: 42 });
+    assert_eq!(full(&again).tree.children().len(), 0);
+}
+
+#[test]
+fn folder_without_marker_is_not_the_one_that_was_joined() {
+    let folder = Folder::new();
+    let error = open(&folder, Marker::Expect { replica: None }).err().unwrap();
+    assert!(matches!(error, OpenError::Root(ScanError::RootReplaced { .. })), "{error}");
+    assert_eq!(std::fs::read_dir(&folder.root).unwrap().count(), 0);
+}
+
+#[test]
+fn lost_or_damaged_marker_stops_the_scan_and_keeps_the_snapshot() {
+    let folder = Folder::new();
+    folder.write("a", "1");
+    let replica = folder.replica();
+    let tree = full(&replica).tree;
+    std::fs::remove_file(folder.at("a")).unwrap();
+    std::fs::write(marker_path(&folder), "nonsense").unwrap();
+    assert_replaced(replica.scan(&Extent::Full));
+    std::fs::remove_file(marker_path(&folder)).unwrap();
+    assert_replaced(replica.scan(&Extent::Full));
+    assert_replaced(replica.scan(&paths(&["a"])));
+    assert_eq!(replica.snapshot().unwrap().tree, tree);
+}
+
+#[test]
+fn moved_away_root_is_missing_and_another_in_its_place_is_another() {
+    let folder = Folder::new();
+    folder.write("a", "1");
+    let replica = folder.replica();
+    full(&replica);
+    std::fs::rename(&folder.root, folder.outside("elsewhere")).unwrap();
+    assert_eq!(replica.scan(&Extent::Full).err(), Some(ScanError::RootMissing));
+    std::fs::create_dir(&folder.root).unwrap();
+    assert_replaced(replica.scan(&Extent::Full));
+    std::fs::remove_dir(&folder.root).unwrap();
+    std::fs::rename(folder.outside("elsewhere"), &folder.root).unwrap();
+    assert_eq!(full(&replica).tree.totals().files, 1);
+}
+
+#[test]
+fn copy_of_the_folder_is_told_from_the_original() {
+    let folder = Folder::new();
+    drop(folder.replica());
+    let copy = Folder::new();
+    drop(Replica::open(copy.disk(), Options { marker: Marker::Create { replica: 77 }, ..options() }).unwrap());
+    std::fs::copy(marker_path(&copy), marker_path(&folder)).unwrap();
+    assert!(open(&folder, Marker::Expect { replica: Some(42) }).is_err());
+}
+
+#[test]
+fn root_known_by_its_file_system_is_not_written_to() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = Folder::new();
+    folder.write("a", "1");
+    let meta = std::fs::metadata(&folder.root).unwrap();
+    let marker = Marker::FileSystem { dev: meta.dev(), ino: meta.ino() };
+    let replica = open(&folder, marker).unwrap();
+    assert_eq!(full(&replica).epoch, 0);
+    assert_eq!(std::fs::read_dir(&folder.root).unwrap().count(), 1);
+    let other = Marker::FileSystem { dev: meta.dev(), ino: meta.ino() + 1 };
+    assert!(open(&folder, other).is_err());
+}
+
+#[test]
+fn epoch_is_kept_in_the_root_and_a_lost_one_reads_as_zero() {
+    let folder = Folder::new();
+    let replica = folder.replica();
+    assert_eq!(full(&replica).epoch, 0);
+    for epoch in [1, 2, u64::MAX] {
+        marker::bump_epoch(&**replica.disk(), RELATIONSHIP, epoch).unwrap();
+        assert_eq!(full(&replica).epoch, epoch);
+    }
+    drop(replica);
+    drop(folder.replica());
+    assert_eq!(marker::epoch(&folder.disk(), RELATIONSHIP).unwrap(), u64::MAX);
+    std::fs::remove_file(folder.at(".evenfold/epoch-12345678-9abc-def0-1234-56789abcdef0")).unwrap();
+    assert_eq!(marker::epoch(&folder.disk(), RELATIONSHIP).unwrap(), 0);
+}
+
+#[test]
+fn crash_before_the_marker_had_its_name_does_not_hinder_joining() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.at(".evenfold")).unwrap();
+    std::fs::write(marker_path(&folder).with_extension("new"), "half").unwrap();
+    full(&folder.replica());
+    assert!(marker_path(&folder).exists());
+}
