@@ -37,52 +37,42 @@ pub fn common<'a>(
     theirs: &Arc<Dir>,
     touched: impl IntoIterator<Item = &'a Edit>,
 ) -> Vec<Edit> {
-    let trees = Trees { ancestor, ours, theirs };
-    let mut record = Record { trees, whole: HashSet::new(), edits: Vec::new() };
+    let mut record = Record { trees: [ancestor, ours, theirs], whole: HashSet::new(), edits: Vec::new() };
     for edit in touched {
         record.touched(&edit.path, edit.shallow);
     }
     record.edits
 }
 
-struct Trees<'a> {
-    ancestor: &'a Arc<Dir>,
-    ours: &'a Arc<Dir>,
-    theirs: &'a Arc<Dir>,
-}
-
-impl<'a> Trees<'a> {
-    fn at(&self, path: &RelPath) -> [Option<&'a Entry>; 3] {
-        [self.ancestor, self.ours, self.theirs].map(|tree| tree.get(path))
-    }
-}
-
 struct Record<'a> {
-    trees: Trees<'a>,
-    /// Paths that were looked at with everything below.
+    trees: [&'a Arc<Dir>; 3],
+    /// Directories that were looked at with everything below.
     whole: HashSet<RelPath>,
     edits: Vec<Edit>,
 }
 
 impl Record<'_> {
     fn touched(&mut self, path: &RelPath, shallow: bool) {
-        let mut above: Vec<RelPath> = ancestors(path.clone()).filter(|path| !path.is_root()).collect();
-        if above.iter().any(|path| self.whole.contains(path)) {
+        if !self.whole.is_empty() && ancestors(path.clone()).any(|above| self.whole.contains(&above)) {
             return;
         }
-        above.reverse();
-        for at in above {
-            let is_end = at == *path;
-            let [a, o, t] = self.trees.at(&at);
-            if is_end || !matches!(a, Some(Entry::Dir(_))) {
+        let depth = path.components().count();
+        let mut dirs = self.trees.map(Some);
+        for (above, name) in path.components().enumerate() {
+            let row = dirs.map(|dir| dir.and_then(|dir| dir.child(name)));
+            let is_end = above + 1 == depth;
+            let known = matches!(row, [Some(Entry::Dir(_)), ..]);
+            if is_end || !known {
                 // The ancestor does not know the directory above: with it, everything below is decided.
-                let deep = !(is_end && shallow && matches!(a, Some(Entry::Dir(_))));
-                compare(&mut self.edits, &at, [a, o, t], deep);
-                if deep {
+                let at = ancestors(path.clone()).nth(depth - above - 1).unwrap_or_else(|| path.clone());
+                let deep = !(is_end && shallow && known);
+                compare(&mut self.edits, &at, row, deep);
+                if deep && row.iter().any(|entry| matches!(entry, Some(Entry::Dir(_)))) {
                     self.whole.insert(at);
                 }
                 return;
             }
+            dirs = row.map(|entry| entry.and_then(Entry::as_dir));
         }
     }
 }

@@ -164,9 +164,10 @@ impl<'a> Names<'a> {
         let mut planned: HashMap<_, Vec<_>> = HashMap::new();
         for side in [Side::Ours, Side::Theirs] {
             // Only a name that is that of a conflict copy can be in the way of one.
-            let copies = plan.changes(side).iter().filter(|change| {
-                change.path.file_name().is_some_and(|name| is_conflict_name(name.as_bytes()))
-            });
+            let copies = plan
+                .changes(side)
+                .iter()
+                .filter(|change| change.path.components().last().is_some_and(is_conflict_name));
             for change in copies {
                 planned.entry(change.path.clone()).or_default().push((side, change.clone()));
             }

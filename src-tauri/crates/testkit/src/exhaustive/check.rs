@@ -14,8 +14,6 @@ use super::{Property, Subject, Triple, Violation};
 /// Steps of one file each, so that large creations are split and everything is ordered.
 const SMALL_STEPS: Limit = Limit { files: 1, bytes: u64::MAX };
 
-const LARGE_STEPS: Limit = Limit { files: u64::MAX, bytes: u64::MAX };
-
 /// Checks one triple under all of `policies`, and parts of its plans under those that are in `partial`, too.
 ///
 /// Rules for conflicts mostly lead to one and the same plan. What was checked for a plan under one rule is not
@@ -36,13 +34,13 @@ pub fn check_all(
         let like = checked.iter().find(|(p, like, _)| {
             (p.flow, p.deletion) == (policy.flow, policy.deletion)
                 && like.plan == planned.plan
-                && like.found == planned.found
+                && like.found() == planned.found()
         });
         if let Some((.., after)) = like {
             quiet(subject, after, policy).map_err(blame)?;
             continue;
         }
-        let after = check_plan(subject, triple, policy, &planned, SMALL_STEPS).map_err(blame)?;
+        let after = check_plan(subject, triple, policy, &planned, Some(SMALL_STEPS)).map_err(blame)?;
         if partial.contains(policy) {
             check_partial(subject, triple, policy, &after).map_err(blame)?;
         }
@@ -56,7 +54,7 @@ pub fn check_all(
 /// # Errors
 /// The first property that does not hold.
 pub fn check(subject: &Subject, triple: &Triple, policy: &Policy) -> Result<Triple, Violation> {
-    check_plan(subject, triple, policy, &subject.plan(triple, policy), LARGE_STEPS)
+    check_plan(subject, triple, policy, &subject.plan(triple, policy), None)
 }
 
 fn check_plan(
@@ -64,13 +62,13 @@ fn check_plan(
     triple: &Triple,
     policy: &Policy,
     planned: &Planned,
-    limit: Limit,
+    limit: Option<Limit>,
 ) -> Result<Triple, Violation> {
     symmetric(subject, triple, policy, planned)?;
     untouched_sides(&planned.plan, policy)?;
-    below_conflicts(&planned.found)?;
+    below_conflicts(planned.found())?;
     let after = carry_out(triple, &planned.plan, limit)?;
-    if !planned.found.conflicts.is_empty() {
+    if !planned.found().conflicts.is_empty() {
         conflicts_stay(&planned.plan.conflicts, triple, &after)?;
     }
     Meaning { policy, settled: &planned.settled, before: triple, after: &after }.check()?;
@@ -141,42 +139,46 @@ fn symmetric(
         },
         ..*policy
     };
-    let other = subject.plan_with(&exchanged, &policy, ["two", "one"]);
-    for (plan, other) in [(&planned.found, &other.found), (&planned.plan, &other.plan)] {
-        if *plan != exchange(other, triple) {
-            let detail = format!("{} but exchanged {}", summary(plan), summary(other));
-            return Violation::new(Property::Symmetric, detail);
-        }
+    let mut other = (subject.reconcile)(&exchanged.ancestor, &exchanged.ours, &exchanged.theirs, &policy);
+    mirrored(planned.found(), &other, triple)?;
+    if !other.conflicts.is_empty() {
+        subject.settle_as(&mut other, &exchanged, &policy, ["two", "one"]);
+        mirrored(&planned.plan, &other, triple)?;
     }
     Ok(())
 }
 
-fn exchange(plan: &Plan, triple: &Triple) -> Plan {
-    let blocked = |blocked: &Blocked| {
+fn mirrored(plan: &Plan, other: &Plan, triple: &Triple) -> Result<(), Violation> {
+    let conflict = |(one, two): (&Conflict, &Conflict)| {
+        (&one.path, &one.ancestor, &one.ours, &one.theirs)
+            == (&two.path, &two.ancestor, &two.theirs, &two.ours)
+    };
+    let blocked = |(one, two): (&Blocked, &Blocked)| {
         // Where neither side can be read, our side's problem is named.
-        let both = [&triple.ours, &triple.theirs]
-            .iter()
-            .all(|tree| matches!(tree.get(&blocked.path), Some(Entry::Unknown(_))));
-        let reason = match &blocked.reason {
-            Reason::Problem(side, kind) if !both => Reason::Problem(side.other(), *kind),
-            reason => reason.clone(),
+        let both = || {
+            let mut trees = [&triple.ours, &triple.theirs].into_iter();
+            trees.all(|tree| matches!(tree.get(&one.path), Some(Entry::Unknown(_))))
         };
-        Blocked { path: blocked.path.clone(), reason }
+        let same = match (&one.reason, &two.reason) {
+            (Reason::Problem(one, _), Reason::Problem(two, _)) => *one == two.other() || both(),
+            (one, two) => one == two,
+        };
+        one.path == two.path && same
     };
-    let conflict = |conflict: &Conflict| Conflict {
-        ours: conflict.theirs.clone(),
-        theirs: conflict.ours.clone(),
-        ..conflict.clone()
-    };
-    Plan {
-        copies_ours: plan.copies_theirs.clone(),
-        copies_theirs: plan.copies_ours.clone(),
-        ours: plan.theirs.clone(),
-        theirs: plan.ours.clone(),
-        agreed: plan.agreed.clone(),
-        conflicts: plan.conflicts.iter().map(conflict).collect(),
-        blocked: plan.blocked.iter().map(blocked).collect(),
+    let mirrored = plan.copies_ours == other.copies_theirs
+        && plan.copies_theirs == other.copies_ours
+        && plan.ours == other.theirs
+        && plan.theirs == other.ours
+        && plan.agreed == other.agreed
+        && plan.conflicts.len() == other.conflicts.len()
+        && plan.blocked.len() == other.blocked.len()
+        && plan.conflicts.iter().zip(&other.conflicts).all(conflict)
+        && plan.blocked.iter().zip(&other.blocked).all(blocked);
+    if mirrored {
+        return Ok(());
     }
+    let detail = format!("{} but exchanged {}", summary(plan), summary(other));
+    Violation::new(Property::Symmetric, detail)
 }
 
 fn untouched_sides(plan: &Plan, policy: &Policy) -> Result<(), Violation> {

@@ -1,7 +1,6 @@
 //! What remains true when only a part of a plan is carried out.
 
 use evenfold_core::Policy;
-use evenfold_core::batch::Limit;
 
 use super::check::summary;
 use super::meaning::Meaning;
@@ -13,8 +12,6 @@ const MOST_FOR_ALL_SUBSETS: usize = 6;
 
 /// Later cycles that may be needed after a part.
 const CYCLES: usize = 4;
-
-const LIMIT: Limit = Limit { files: u64::MAX, bytes: u64::MAX };
 
 /// Carries out parts of the plan for `triple`, then whole cycles until nothing moves, and checks that they
 /// arrive at `whole`, the state that the whole plan led to.
@@ -44,7 +41,7 @@ pub(crate) fn check_partial(
             if cycles > CYCLES {
                 return Violation::new(Property::PartsConverge, format!("no end: {}", summary(&next.plan)));
             }
-            state = carry_out(&state, &next.plan, LIMIT)?;
+            state = carry_out(&state, &next.plan, None)?;
         }
         Meaning { policy, settled: &settled, before: triple, after: &state }.check()?;
         if state.ours != whole.ours || state.theirs != whole.theirs || state.ancestor != whole.ancestor {

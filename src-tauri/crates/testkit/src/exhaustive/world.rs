@@ -13,37 +13,48 @@ use super::{Property, Subject, Triple, Violation};
 
 /// A plan before and after its conflicts were settled.
 pub struct Planned {
-    /// As the reconcile returned it.
-    pub found: Plan,
+    /// As the reconcile returned it, where settling changed it.
+    unsettled: Option<Plan>,
     /// With the changes that settle its conflicts.
     pub plan: Plan,
     /// The conflicts that were settled.
     pub settled: Vec<Conflict>,
 }
 
-impl Subject {
-    /// Reconciles and settles.
-    pub fn plan(&self, triple: &Triple, policy: &Policy) -> Planned {
-        let machines = ["one", "two"];
-        self.plan_with(triple, policy, machines)
-    }
-
-    pub(crate) fn plan_with(&self, triple: &Triple, policy: &Policy, machines: [&str; 2]) -> Planned {
-        let found = (self.reconcile)(&triple.ancestor, &triple.ours, &triple.theirs, policy);
-        let mut plan = found.clone();
-        let [ours, theirs] = machines;
-        let authors = Authors { ours: ours.to_owned(), theirs: theirs.to_owned() };
-        let settled =
-            (self.settle)(&mut plan, policy.conflict, &triple.ours, &triple.theirs, &mut |_| authors.clone());
-        Planned { found, plan, settled }
+impl Planned {
+    /// Returns the plan as the reconcile returned it.
+    pub fn found(&self) -> &Plan {
+        self.unsettled.as_ref().unwrap_or(&self.plan)
     }
 }
 
-/// Carries a whole plan out, in the steps in which it would be carried out, and commits it.
+impl Subject {
+    /// Reconciles and settles. The machines are called "one" and "two".
+    pub fn plan(&self, triple: &Triple, policy: &Policy) -> Planned {
+        let mut plan = (self.reconcile)(&triple.ancestor, &triple.ours, &triple.theirs, policy);
+        let unsettled = (!plan.conflicts.is_empty()).then(|| plan.clone());
+        let settled = self.settle_as(&mut plan, triple, policy, ["one", "two"]);
+        Planned { unsettled, plan, settled }
+    }
+
+    pub(crate) fn settle_as(
+        &self,
+        plan: &mut Plan,
+        triple: &Triple,
+        policy: &Policy,
+        [ours, theirs]: [&str; 2],
+    ) -> Vec<Conflict> {
+        let mut authors = |_: &Conflict| Authors { ours: ours.to_owned(), theirs: theirs.to_owned() };
+        (self.settle)(plan, policy.conflict, &triple.ours, &triple.theirs, &mut authors)
+    }
+}
+
+/// Carries a whole plan out, in the steps in which it would be carried out, and commits it. Without a limit for
+/// steps the changes are carried out as the plan lists them.
 ///
 /// # Errors
 /// [`Property::ChangesApply`], if a change does not find what it expects.
-pub fn carry_out(triple: &Triple, plan: &Plan, limit: Limit) -> Result<Triple, Violation> {
+pub fn carry_out(triple: &Triple, plan: &Plan, limit: Option<Limit>) -> Result<Triple, Violation> {
     let mut sides = [Arc::clone(&triple.ours), Arc::clone(&triple.theirs)];
     let mut done = [Vec::new(), Vec::new()];
     for ((side, tree), done) in [Side::Ours, Side::Theirs].into_iter().zip(&mut sides).zip(&mut done) {
@@ -51,6 +62,13 @@ pub fn carry_out(triple: &Triple, plan: &Plan, limit: Limit) -> Result<Triple, V
             *tree = apply(tree, change)?;
             done.push(edit_of(change));
         }
+        let Some(limit) = limit else {
+            for change in plan.changes(side) {
+                *tree = apply(tree, change)?;
+                done.push(edit_of(change));
+            }
+            continue;
+        };
         for step in steps(plan.changes(side), limit) {
             for mv in step.moves {
                 let taken = Change { path: mv.from, old: Some(mv.entry.clone()), new: None };
