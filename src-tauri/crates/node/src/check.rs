@@ -83,7 +83,7 @@ impl Node {
         Ok(merge(answers))
     }
 
-    fn why_unverified(&self, spoke: &Spoke, error: &CycleError) -> ErrorInfo {
+    pub(crate) fn why_unverified(&self, spoke: &Spoke, error: &CycleError) -> ErrorInfo {
         let (code, message, hint) = match error {
             CycleError::Endpoint(_, EndpointError::Offline(detail)) => {
                 let why = match self.network.connection(&spoke.hub) {

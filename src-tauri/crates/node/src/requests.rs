@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `cycle` | hub → spoke | runs a cycle of the spoke's pair and answers its [`Synced`] |
 //! | `check` | hub → spoke | compares and answers its [`Check`] |
+//! | `why` | hub → spoke | says why a path is, or is not, in sync: its [`Why`] |
 //! | `settle` | spoke → hub | has the hub ask all other spokes for a cycle |
 //! | `settings` | hub → spoke | new settings of the relationship |
 //! | `adopt` | any → peer | asks the peer to join a share with a folder of its own |
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::api::{ApiError, Check, ErrorCode, Join, PathText, Setting, Synced};
+use crate::api::{ApiError, Check, ErrorCode, Join, PathText, Setting, Synced, Why};
 use crate::node::{Node, db};
 use crate::relationship::Relationship;
 use crate::remote::REFUSED;
@@ -37,6 +38,12 @@ struct CycleRequest {
 struct CheckRequest {
     relationship: Uuid,
     deep: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct WhyRequest {
+    relationship: Uuid,
+    path: PathText,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -86,6 +93,12 @@ pub(crate) async fn answer(
             // The list may be longer than a message: the numbers count all, the items the first.
             let check = Check { items: check.items.into_iter().take(500).collect(), ..check };
             serde_json::to_vec(&check).map_err(malformed)
+        }
+        "why" => {
+            let request: WhyRequest = serde_json::from_slice(payload).map_err(malformed)?;
+            let relationship = with_hub(node, peer, request.relationship)?;
+            let why = node.why(&relationship.row().id.to_string(), &request.path).await.map_err(remote)?;
+            serde_json::to_vec(&why).map_err(malformed)
         }
         "settle" => {
             let request: CycleRequest = serde_json::from_slice(payload).map_err(malformed)?;
@@ -204,6 +217,18 @@ impl Node {
             answers.push((name, check.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?));
         }
         Ok(answers)
+    }
+
+    /// Asks a member why a path is, or is not, in sync there.
+    pub(crate) async fn ask_member_why(
+        &self,
+        member: &PeerKey,
+        relationship: Uuid,
+        path: &evenfold_core::RelPath,
+    ) -> Result<Why, ApiError> {
+        let request = WhyRequest { relationship, path: crate::text::path_text(path.as_bytes()) };
+        let answer = self.ask(member, "why", &request).await?;
+        serde_json::from_slice(&answer).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
     }
 
     /// Asks the hub to have all other members run a cycle.
