@@ -1,0 +1,142 @@
+//! Commands that make, join and change relationships.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::work::RelationshipArgs;
+
+/// `--set` of several commands.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SetArgs {
+    /// A setting, such as conflict=newest; `include` and `exclude` also take @FILE with one pattern per line
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+/// Reads `KEY=VALUE`.
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a setting is written KEY=VALUE, for example conflict=newest".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  evenfold share ~/Photos --name photos
+  evenfold share /srv/site --name site --kind mirror --set exclude=.git/ --set versions.keep=90d")]
+pub(crate) struct ShareArgs {
+    /// Folder, which must exist
+    pub(crate) path: PathBuf,
+    /// Name of the relationship
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// two-way, mirror, manual, send-once, relay or compare
+    #[arg(long, value_name = "KIND", default_value = "two-way")]
+    pub(crate) kind: String,
+    #[command(flatten)]
+    pub(crate) set: SetArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "evenfold join [OPTIONS] PEER:NAME PATH\n       evenfold join [OPTIONS] CODE ADDR:PORT PATH",
+    after_help = "\
+Examples:
+  evenfold join nas:photos ~/Photos --dry-run
+  evenfold join nas:photos ~/Photos --yes --wait
+  evenfold join CODE 192.168.1.20:22722 ~/Photos"
+)]
+pub(crate) struct JoinArgs {
+    /// What to join: a paired node and the name of its share, or the code that `evenfold share` printed
+    #[arg(value_name = "PEER:NAME|CODE")]
+    pub(crate) what: String,
+    /// With a code, where the other node listens; then the local folder, which must exist
+    #[arg(value_name = "[ADDR:PORT] PATH", num_args = 1..=2, required = true)]
+    pub(crate) rest: Vec<PathBuf>,
+    /// This node's part [default: what the kind suggests]
+    #[arg(long, value_name = "ROLE", value_parser = ["spoke", "source", "destination"])]
+    pub(crate) role: Option<String>,
+    #[command(flatten)]
+    pub(crate) set: SetArgs,
+    /// Only show what would be copied, replaced and deleted
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Begin without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Return when the first sync is done
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct RelArgs {
+    #[command(subcommand)]
+    pub(crate) command: RelCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RelCommand {
+    /// Make a relationship from this side alone, where the peer allows it
+    #[command(after_help = "\
+Example:
+  evenfold rel add photos --kind two-way ~/Photos nas:/srv/photos")]
+    Add {
+        /// Name of the relationship
+        name: String,
+        /// Local folder
+        path: PathBuf,
+        /// Folder on a paired node
+        #[arg(value_name = "PEER:PATH")]
+        target: String,
+        /// two-way, mirror, manual, send-once, relay or compare
+        #[arg(long, value_name = "KIND", default_value = "two-way")]
+        kind: String,
+        #[command(flatten)]
+        set: SetArgs,
+    },
+    /// List relationships
+    #[command(after_help = "Example:\n  evenfold rel list")]
+    List,
+    /// Show one with all its settings
+    #[command(after_help = "Example:\n  evenfold rel show photos")]
+    Show(RelationshipArgs),
+    /// Change settings; takes effect without resending anything
+    #[command(after_help = "\
+Examples:
+  evenfold rel edit photos --set conflict=newest
+  evenfold rel edit photos --set exclude='*.tmp' --set exclude=cache/
+  evenfold rel edit photos --set exclude=          clear the list
+  evenfold rel edit photos --set settle=default    what the kind suggests")]
+    Edit {
+        /// Name or id
+        relationship: String,
+        #[command(flatten)]
+        set: SetArgs,
+    },
+    /// Stop syncing until resumed
+    #[command(after_help = "Example:\n  evenfold rel pause photos")]
+    Pause(RelationshipArgs),
+    /// Go on syncing
+    #[command(after_help = "Example:\n  evenfold rel resume photos")]
+    Resume(RelationshipArgs),
+    /// Forget a relationship; the folder stays as it is
+    #[command(after_help = "Example:\n  evenfold rel remove photos")]
+    Remove(RelationshipArgs),
+    /// Print a relationship as a file for `rel apply`
+    #[command(after_help = "Example:\n  evenfold rel export photos > photos.toml")]
+    Export(RelationshipArgs),
+    /// Make a relationship as a file says, or change it to that
+    #[command(after_help = "Example:\n  evenfold rel apply photos.toml")]
+    Apply {
+        /// File that `rel export` printed
+        file: PathBuf,
+        /// Do not ask before joining
+        #[arg(long)]
+        yes: bool,
+    },
+}

@@ -1,0 +1,103 @@
+//! `evenfold peer`: the nodes that this one knows.
+
+use evenfold_node::api::{ApiError, ErrorCode, PeerInfo, Request};
+use evenfold_node::text::{human_size, now};
+
+use crate::args::PeerCommand;
+use crate::context::{Context, Network};
+use crate::engine::ask;
+use crate::exit::Exit;
+use crate::out::{Line, Style, note, table};
+use crate::words;
+
+pub(crate) async fn run(context: &mut Context, command: PeerCommand) -> Result<Exit, ApiError> {
+    let mut engine = context.engine(Network::DialOnly).await?;
+    match command {
+        PeerCommand::List => {
+            let peers = ask!(engine, Request::PeerList, Peers)?;
+            if context.out.is_json() {
+                context.out.document(&serde_json::json!({ "peers": peers }))?;
+            } else if peers.is_empty() {
+                note("No peers yet. Begin with `evenfold pair offer` on one node.");
+            } else {
+                let rows: Vec<Vec<Line>> = peers.iter().map(row).collect();
+                context.out.lines(table(&rows))?;
+            }
+        }
+        PeerCommand::Show { peer } => {
+            let peers = ask!(engine, Request::PeerList, Peers)?;
+            let found = find(peers, &peer)?;
+            if context.out.is_json() { context.out.document(&found)? } else { show(context, &found)? }
+        }
+        PeerCommand::Rename { peer, name } => {
+            engine.ask(Request::PeerRename { peer: peer.clone(), name: name.clone() }).await?;
+            note(format!("{peer} is now called {name} on this node."));
+        }
+        PeerCommand::Remove { peer } => {
+            engine.ask(Request::PeerRemove { peer: peer.clone() }).await?;
+            note(format!("{peer} is no longer known here. Files stayed as they are."));
+        }
+        PeerCommand::Ping { peer } => {
+            let ping = ask!(engine, Request::PeerPing { peer }, Ping)?;
+            if context.out.is_json() {
+                context.out.document(&ping)?;
+            } else {
+                let bytes = format!(
+                    "{} sent, {} received",
+                    human_size(ping.bytes_sent),
+                    human_size(ping.bytes_received)
+                );
+                context.out.line(format!(
+                    "{} at {}: {:.1} ms, {bytes}",
+                    ping.name, ping.address, ping.milliseconds
+                ))?;
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn state(peer: &PeerInfo) -> Line {
+    if peer.online {
+        return Line::styled(Style::Good, "online");
+    }
+    let seen = match &peer.last_seen {
+        Some(time) => format!("offline, last seen {}", words::ago(time, now())),
+        None => "never seen since pairing".to_owned(),
+    };
+    Line::styled(Style::Attention, seen)
+}
+
+fn row(peer: &PeerInfo) -> Vec<Line> {
+    vec![
+        Line::styled(Style::Strong, &peer.name),
+        state(peer),
+        peer.addresses.join(", ").into(),
+        Line::styled(Style::Faint, &peer.fingerprint),
+    ]
+}
+
+fn show(context: &mut Context, peer: &PeerInfo) -> Result<(), ApiError> {
+    let rows = [
+        ("name", Line::styled(Style::Strong, &peer.name)),
+        ("state", state(peer)),
+        ("fingerprint", peer.fingerprint.as_str().into()),
+        ("addresses", peer.addresses.join(", ").into()),
+        ("relationships", peer.relationships.join(", ").into()),
+    ];
+    let rows: Vec<Vec<Line>> =
+        rows.into_iter().map(|(key, value)| vec![Line::styled(Style::Faint, key), value]).collect();
+    context.out.lines(table(&rows))
+}
+
+fn find(peers: Vec<PeerInfo>, wanted: &str) -> Result<PeerInfo, ApiError> {
+    let names: Vec<String> = peers.iter().map(|peer| peer.name.clone()).collect();
+    peers.into_iter().find(|peer| peer.name == wanted || peer.fingerprint == wanted).ok_or_else(|| {
+        let hint = if names.is_empty() {
+            "No node is paired yet; begin with `evenfold pair offer` on one of them.".to_owned()
+        } else {
+            format!("The peers are {}.", names.join(", "))
+        };
+        ApiError::new(ErrorCode::NotFound, format!("there is no peer {wanted:?}")).with_hint(hint)
+    })
+}
