@@ -6,12 +6,14 @@ use evenfold_engine::pair::Permission;
 use evenfold_engine::{CycleError, CycleReport, Endpoint as _, EndpointError, Ending, Look};
 use evenfold_fs::disk::{Disk, Kind, Place};
 use evenfold_fs::matcher::Matcher;
+use evenfold_ssh::PeerKey;
 
-use crate::api::{ApiError, Check, CheckItem, Counts, ErrorInfo};
-use crate::node::Node;
+use crate::api::{ApiError, Check, CheckItem, Counts, ErrorCode, ErrorInfo};
+use crate::node::{Node, db};
 use crate::peers::time_text;
 use crate::plans::halt_info;
 use crate::relationship::{Relationship, Spoke};
+use crate::status::SpokeState;
 use crate::text::path_text;
 
 /// Names of the two machines of a comparison.
@@ -70,13 +72,47 @@ impl Node {
         Ok(check)
     }
 
+    /// Every member compares itself with us. One that cannot be asked leaves its copy unknown.
     async fn check_hub(&self, relationship: &Relationship, deep: bool) -> Result<Check, ApiError> {
-        let answers = self.ask_members_check(relationship, deep).await?;
-        if answers.is_empty() {
+        let mut answers = match self.ask_members_check(relationship, deep).await {
+            Ok(answers) => answers,
+            Err(ApiError { code: ErrorCode::Store, message, hint }) => {
+                return Err(ApiError { code: ErrorCode::Store, message, hint });
+            }
+            // One went away in the middle.
+            Err(error) => {
+                let hint = error.hint.unwrap_or_else(|| "check again when it is connected".to_owned());
+                let message = format!("a member could not be compared: {}", error.message);
+                let reason = ErrorInfo { code: "offline".to_owned(), message, hint };
+                return Ok(self.unverified(relationship, reason).await);
+            }
+        };
+        for member in self.store.members().list(relationship.row().id).await.map_err(db)? {
+            let key = PeerKey::from_bytes(member.peer);
+            let peer = self.store.peers().get(&member.peer).await.map_err(db)?;
+            let name = peer.map_or_else(|| key.fingerprint(), |peer| peer.name);
+            if answers.iter().any(|(answered, _)| *answered == name) {
+                continue;
+            }
+            let why = crate::network::describe(self.network.failure(&key).as_ref());
             let reason = ErrorInfo {
                 code: "offline".to_owned(),
-                message: "no member of this relationship can be reached, so there is nothing to compare with".to_owned(),
-                hint: "start 'evenfold daemon' on a member; it connects by itself".to_owned(),
+                message: format!("{name} is not connected: {why}"),
+                hint: format!("start 'evenfold daemon' on {name}; it connects by itself"),
+            };
+            let told = member.state.as_deref().and_then(|text| serde_json::from_str::<SpokeState>(text).ok());
+            let mut check = self.unverified(relationship, reason).await;
+            // What it said last is how long we know.
+            if let Some(verified) = told.and_then(|told| told.verified_at) {
+                check.unknown_since = time_text(verified);
+            }
+            answers.push((name, check));
+        }
+        if answers.is_empty() {
+            let reason = ErrorInfo {
+                code: "no-members".to_owned(),
+                message: "nobody has joined this relationship, so there is nothing to compare with".to_owned(),
+                hint: "join it from another machine with 'evenfold join'".to_owned(),
             };
             return Ok(self.unverified(relationship, reason).await);
         }
@@ -132,6 +168,7 @@ impl Node {
 
 /// Puts a comparison into numbers and words.
 fn describe(report: &CycleReport, machines: Machines<'_>) -> Check {
+    // Said of two trees that were looked at just now, both completely.
     let Drift { in_sync, bytes_in_sync, mut items } = report.drift(machines.source);
     items.sort_by(|a, b| a.path.cmp(&b.path));
     let mut counts = Counts { in_sync, ..Counts::default() };
@@ -292,4 +329,99 @@ fn left_out<D: Disk>(disk: &D, matcher: &Matcher) -> u64 {
         }
     }
     count
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use evenfold_core::plan::Plan;
+    use evenfold_core::snapshot::Problem;
+    use evenfold_core::{Dir, Entry};
+
+    use super::*;
+    use crate::conflicts::tests::{dir, file, path};
+
+    const MACHINES: Machines<'_> = Machines { ours: "desk", theirs: "nas", source: Side::Theirs };
+
+    fn report(ancestor: Arc<Dir>, ours: Arc<Dir>, theirs: Arc<Dir>) -> CycleReport {
+        CycleReport {
+            ending: Ending::Planned,
+            plan: Plan::default(),
+            settled: Vec::new(),
+            blocked: Vec::new(),
+            conflict_copies: 0,
+            files: 0,
+            bytes: 0,
+            ancestor,
+            ours,
+            theirs,
+            problems: Vec::new(),
+            compared_at: 1_000_000,
+            again: false,
+        }
+    }
+
+    #[test]
+    fn findings_are_counted_sorted_and_put_into_words() {
+        let unreadable = || Entry::Unknown(ProblemKind::Unreadable);
+        let rotten = || Entry::Unknown(ProblemKind::SuspectedRot);
+        let theirs = dir(vec![("same", file("1")), ("new", file("2")), ("gone", file("longer")), ("rot", file("r"))]);
+        let ours =
+            dir(vec![("same", file("1")), ("extra", file("3")), ("moved", file("longer")), ("rot", rotten()), ("no", unreadable())]);
+        let mut report = report(Arc::new(Dir::empty()), ours, theirs);
+        let detail = "permission denied".to_owned();
+        report.problems.push(Problem { path: path("no"), kind: ProblemKind::Unreadable, detail });
+        let check = describe(&report, MACHINES);
+        let counts =
+            Counts { in_sync: 1, missing: 1, orphaned: 1, moved: 1, corrupt: 1, error: 1, ..Counts::default() };
+        assert_eq!(check.counts, counts);
+        let said: Vec<_> = check
+            .items
+            .iter()
+            .map(|item| format!("{} {}: {}", item.finding, item.path.path, item.detail))
+            .collect();
+        assert_eq!(said, [
+            "orphaned extra: only on desk",
+            "moved gone: on desk it is at moved",
+            "missing new: only on nas",
+            "error no: on desk: permission denied",
+            "corrupt rot: on desk the content changed while size and time did not",
+        ]);
+        assert!(check.verified);
+        assert_eq!(check.compared_at.as_deref(), Some("1970-01-01T00:00:01Z"));
+    }
+
+    #[test]
+    fn answers_of_members_add_up_and_one_unknown_leaves_all_unverified() {
+        let answer = |verified: bool, in_sync: u64, since: Option<&str>| Check {
+            verified,
+            unverified_reason: (!verified).then(|| ErrorInfo {
+                code: "offline".to_owned(),
+                message: "gone".to_owned(),
+                hint: String::new(),
+            }),
+            unknown_since: since.map(str::to_owned),
+            compared_at: Some("2026-11-21T14:00:00Z".to_owned()),
+            counts: Counts { in_sync, missing: 1, ..Counts::default() },
+            bytes: Counts { in_sync: 10, ..Counts::default() },
+            items: vec![CheckItem {
+                path: path_text(b"a"),
+                finding: "missing".to_owned(),
+                detail: "only on hub".to_owned(),
+                bytes: 1,
+            }],
+        };
+        let merged = merge(vec![
+            ("one".to_owned(), answer(true, 5, None)),
+            ("two".to_owned(), answer(false, 7, Some("2026-11-20T00:00:00Z"))),
+        ]);
+        assert!(!merged.verified);
+        assert_eq!(merged.unverified_reason.map(|reason| reason.message).as_deref(), Some("gone"));
+        assert_eq!(merged.unknown_since.as_deref(), Some("2026-11-20T00:00:00Z"));
+        assert_eq!((merged.counts.in_sync, merged.counts.missing, merged.bytes.in_sync), (12, 2, 20));
+        let details: Vec<_> = merged.items.iter().map(|item| item.detail.as_str()).collect();
+        assert_eq!(details, ["one: only on hub", "two: only on hub"]);
+        assert!(merge(vec![("one".to_owned(), answer(true, 5, None))]).verified);
+    }
 }

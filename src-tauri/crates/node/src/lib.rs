@@ -10,6 +10,7 @@ pub mod text;
 mod care;
 mod check;
 mod conflicts;
+mod doctor;
 mod history_query;
 mod hub;
 mod join;

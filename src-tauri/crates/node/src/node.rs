@@ -104,6 +104,9 @@ impl Node {
             let eager = hubs.contains(&peer.key);
             node.network.keep(PeerKey::from_bytes(peer.key), peer.addresses, eager);
         }
+        if node.serving {
+            crate::care::keep_house(&node);
+        }
         Ok(node)
     }
 

@@ -1,11 +1,15 @@
 //! Bringing earlier contents back.
 
-use evenfold_core::RelPath;
+use std::sync::Arc;
+
 use evenfold_core::snapshot::Extent;
+use evenfold_core::{Dir, RelPath};
 use evenfold_engine::Endpoint as _;
+use evenfold_fs::apply::Kept;
 use evenfold_fs::restore::RestoreError;
 use evenfold_fs::versions::Version;
-use evenfold_store::Event;
+use evenfold_store::{Event, Record, VersionRow};
+use uuid::Uuid;
 
 use crate::api::{ApiError, ErrorCode, PathText, Restored};
 use crate::history_query::moment;
@@ -32,6 +36,8 @@ impl Node {
         let to = to.map_or_else(|| Ok(path.clone()), rel_path)?;
         let kept = self.kept(&relationship, &path).await?;
         let id = choose(&kept, &path, at.map(moment).transpose()?, version)?.id.clone();
+        let before = relationship.local.scan(Extent::Paths(Vec::new()), &[]).await;
+        let before = before.map_err(|error| folder_failed(&relationship, error))?.tree;
         let (from, target, wanted) = (path.clone(), to.clone(), id.clone());
         let done = relationship.local.on_disk(move |replica| replica.restore(&wanted, &from, &target)).await;
         let done = done.map_err(|error| folder_failed(&relationship, error))?.map_err(failed)?;
@@ -39,6 +45,7 @@ impl Node {
         if let Err(error) = relationship.local.scan(Extent::Paths(vec![to.clone()]), &[]).await {
             tracing::warn!(%error, "what was restored could not be looked at yet");
         }
+        self.note_replaced(relationship.row().id, &before, &done.kept).await;
         let event = Event {
             time: now_micros(),
             relationship: Some(relationship.row().id),
@@ -58,6 +65,27 @@ impl Node {
             version: id,
             replaced: replaced.map(|kept| kept.version.clone()),
         })
+    }
+}
+
+impl Node {
+    /// Notes what a restore replaced, where versions are listed from; the disk remains the truth.
+    async fn note_replaced(&self, relationship: Uuid, before: &Arc<Dir>, kept: &[Kept]) {
+        let time = now_micros();
+        let rows = kept.iter().filter_map(|kept| {
+            Some(VersionRow {
+                path: kept.path.clone(),
+                version: kept.version.clone(),
+                time,
+                entry: before.get(&kept.path).and_then(Record::of)?,
+                reason: "restored-over".to_owned(),
+                batch: None,
+            })
+        });
+        let rows: Vec<_> = rows.collect();
+        if let Err(error) = self.store.versions().add(relationship, &rows).await {
+            tracing::warn!(%error, "versions could not be noted; they are found on the disk all the same");
+        }
     }
 }
 
@@ -99,5 +127,47 @@ fn failed(error: RestoreError) -> ApiError {
             ApiError::new(ErrorCode::Io, error.to_string())
                 .with_hint("the version itself is kept; mend the cause or restore to another path with --to")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evenfold_core::Mtime;
+    use evenfold_fs::disk::Kind;
+
+    use super::*;
+
+    fn version(id: &str, secs: i64) -> Version {
+        let at = Mtime { secs, nanos: 0 };
+        Version { id: id.to_owned(), path: RelPath::root(), at, kind: Kind::File, size: 1, mtime: Mtime::default() }
+    }
+
+    #[test]
+    fn version_is_chosen_by_id_by_time_or_as_the_newest() {
+        let kept = [version("c", 30), version("b", 20), version("a", 10)];
+        for (at, id, expected) in [
+            (None, None, Some("c")),
+            (None, Some("b"), Some("b")),
+            (Some(5), Some("b"), Some("b")),
+            (None, Some("x"), None),
+            (Some(5), None, Some("a")),
+            (Some(10), None, Some("a")),
+            (Some(11), None, Some("b")),
+            (Some(30), None, Some("c")),
+            (Some(31), None, None),
+        ] {
+            let at = at.map(|secs: i64| secs * 1_000_000);
+            let chosen = choose(&kept, &RelPath::root(), at, id).ok().map(|version| version.id.as_str());
+            assert_eq!(chosen, expected, "{at:?} {id:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_version_is_answered_with_those_that_exist() {
+        let kept = [version("c", 30), version("b", 20)];
+        let error = choose(&kept, &RelPath::root(), None, Some("x")).unwrap_err();
+        assert_eq!(error.code, ErrorCode::NotFound);
+        assert_eq!(error.hint.as_deref(), Some("versions of it here: c, b"));
+        assert!(choose(&[], &RelPath::root(), None, None).unwrap_err().hint.is_some());
     }
 }
