@@ -160,7 +160,9 @@ pub fn assemble(
         }
     }
     let mut copies = Vec::new();
-    if wanted.bytes > 256 * 1024 || wanted.files.len() > 16 {
+    // A conflict copy's content stands at the receiver itself, under the name under dispute.
+    let not_there = wanted.files.iter().any(|(path, file)| !holds(supplier, path, &file.digest));
+    if not_there || wanted.bytes > 256 * 1024 || wanted.files.len() > 16 {
         let mut found = HashMap::new();
         locate(receiver, &RelPath::root(), &mut |parent, name, file| {
             if wanted.index.contains(&file.digest) && !found.contains_key(&file.digest) {

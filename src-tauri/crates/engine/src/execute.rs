@@ -40,6 +40,15 @@ pub(crate) struct Done {
     pub(crate) refused: Vec<Blocked>,
 }
 
+/// What a step that was carried out means for the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recording {
+    /// Both sides hold now what was applied to one, because it came from the other.
+    Agreed,
+    /// It happened, and says nothing yet of the other side.
+    ActsOnly,
+}
+
 struct Ledger<'a> {
     memory: &'a mut Memory,
     pending: Commit,
@@ -89,12 +98,15 @@ impl Execution<'_> {
         // Conflict copies stand on both sides before either version loses its name.
         let mut kept_all = true;
         for (side, steps) in [Side::Theirs, Side::Ours].into_iter().zip(copies.into_iter().rev()) {
-            kept_all &= self.side(side, steps, ledger).await?;
+            // A copy counts as agreed only when both sides hold it, which the next look finds.
+            kept_all &= self.side(side, steps, Recording::ActsOnly, ledger).await?;
         }
         let [ours, theirs] =
             changes.map(|steps| if kept_all { steps } else { without_paths(steps, settled) });
-        let results =
-            tokio::join!(self.side(Side::Theirs, theirs, ledger), self.side(Side::Ours, ours, ledger));
+        let results = tokio::join!(
+            self.side(Side::Theirs, theirs, Recording::Agreed, ledger),
+            self.side(Side::Ours, ours, Recording::Agreed, ledger)
+        );
         results.0?;
         results.1?;
         Ok(())
@@ -136,7 +148,9 @@ impl Execution<'_> {
             let mut ledger = ledger.lock().await;
             let files = changed_files(&batch, &report.outcomes);
             self.progress.add_files(files);
-            ledger.pending.ancestor.extend(edits_of(&batch, &report.outcomes));
+            if recording == Recording::Agreed {
+                ledger.pending.ancestor.extend(edits_of(&batch, &report.outcomes));
+            }
             ledger.pending.acts.extend(acts_of(&batch, &report.outcomes, side));
             match side {
                 Side::Ours => ledger.memory.epochs.ours = ledger.memory.epochs.ours.max(report.epoch),
