@@ -117,6 +117,7 @@ impl Execution<'_> {
         &self,
         side: Side,
         steps: Vec<Step>,
+        recording: Recording,
         ledger: &Mutex<Ledger<'_>>,
     ) -> Result<bool, CycleError> {
         let (receiver, supplier) = match side {
