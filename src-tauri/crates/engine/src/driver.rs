@@ -22,6 +22,9 @@ const COMMANDS: usize = 64;
 /// How long a command waits for the hub to be reached before it answers that it cannot be.
 const REACH_PATIENCE: Duration = Duration::from_secs(8);
 
+/// How often a folder that is missing is looked for.
+const LOOK_FOR_FOLDER: Duration = Duration::from_secs(3);
+
 /// When cycles begin by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
@@ -325,6 +328,10 @@ impl Driver {
         };
         if self.trigger == Trigger::Manual {
             return None;
+        }
+        if self.state.borrow().halt.as_ref().is_some_and(|(halt, _)| !halt.approvable()) {
+            // A folder that is missing may come back at any moment, and no watcher sees it.
+            return Some((Instant::now() + LOOK_FOR_FOLDER, Look::Full));
         }
         if failed || again {
             let wait = self.backoff.next(rand::random());
