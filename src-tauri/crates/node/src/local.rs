@@ -4,7 +4,9 @@
 //! snapshot. The disk is only touched on blocking threads.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use evenfold_core::apply::{Batch, Report};
@@ -16,9 +18,9 @@ use evenfold_engine::ports::PIECES_IN_FLIGHT;
 use evenfold_engine::{Endpoint, EndpointError};
 use evenfold_fs::apply::{Applied, Kept, KeptWhy, Rules};
 use evenfold_fs::cache::CacheRow;
+use evenfold_fs::marker::{Identity, Marker};
 use evenfold_fs::matcher::Matcher;
 use evenfold_fs::platform::RealDisk;
-use evenfold_fs::marker::{Identity, Marker};
 use evenfold_fs::replica::{OpenError, Options, Replica};
 use evenfold_fs::scan::ScanError;
 use evenfold_store::Store;
@@ -27,6 +29,9 @@ use uuid::Uuid;
 
 use crate::record::now_micros;
 use crate::watcher::{self, Watching};
+
+/// How late the digest cache is saved after a change.
+const SAVE_CACHE: Duration = Duration::from_secs(2);
 
 /// The folder of one relationship on this machine.
 pub(crate) struct LocalEndpoint {
@@ -38,8 +43,12 @@ pub(crate) struct LocalEndpoint {
     store: Arc<Store>,
     /// Whether digests are kept in the database.
     remembers: bool,
+    /// Whether saving the digest cache is due.
+    saving: AtomicBool,
     settings: Mutex<LocalSettings>,
     open: Mutex<Open>,
+    /// Held while the folder is being opened, so that it is opened once.
+    opening: tokio::sync::Mutex<()>,
     nudge: watch::Sender<u64>,
     told: Mutex<Option<Digest>>,
 }
@@ -99,8 +108,10 @@ impl LocalEndpoint {
             relationship,
             store,
             remembers,
+            saving: AtomicBool::new(false),
             settings: Mutex::new(settings),
             open: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
             nudge: watch::Sender::new(0),
             told: Mutex::new(None),
         })
@@ -150,6 +161,10 @@ impl LocalEndpoint {
         if let Some(replica) = lock(&self.open).replica.clone() {
             return Ok(replica);
         }
+        let _opening = self.opening.lock().await;
+        if let Some(replica) = lock(&self.open).replica.clone() {
+            return Ok(replica);
+        }
         let cache = match self.store.digest_cache().load(self.relationship).await {
             Ok(rows) => rows.into_iter().map(cache_row).collect(),
             Err(error) => {
@@ -174,9 +189,6 @@ impl LocalEndpoint {
             lock(&self.settings).mark = Mark::Expect(Some(identity));
         }
         let mut open = lock(&self.open);
-        if let Some(other) = open.replica.clone() {
-            return Ok(other);
-        }
         open.replica = Some(Arc::clone(&replica));
         if watch {
             open.watching = watcher::start(self.me.clone(), &replica);
@@ -205,7 +217,7 @@ impl LocalEndpoint {
         match looked {
             Ok(snapshot) => {
                 self.tell(snapshot.tree.digest());
-                self.save_cache().await;
+                self.save_cache_soon();
                 Ok(snapshot)
             }
             Err(error) => {
@@ -223,7 +235,22 @@ impl LocalEndpoint {
         }
     }
 
-    async fn save_cache(&self) {
+    /// Saves the digest cache a little later, so that no cycle waits for it and a burst is saved once.
+    fn save_cache_soon(&self) {
+        if !self.remembers || self.saving.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let me = self.me.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(SAVE_CACHE).await;
+            let Some(local) = me.upgrade() else { return };
+            local.saving.store(false, Ordering::Relaxed);
+            local.save_cache().await;
+        });
+    }
+
+    /// Saves what changed in the digest cache. Losing it costs hashing, nothing else.
+    pub(crate) async fn save_cache(&self) {
         if !self.remembers {
             return;
         }
@@ -272,7 +299,10 @@ impl LocalEndpoint {
             .on_disk(move |replica| {
                 let mut pieces = std::iter::from_fn(move || pieces.blocking_recv());
                 let applied = replica.apply(&work, &mut pieces, &Unwatched)?;
-                Ok::<_, evenfold_fs::replica::BatchError>((applied, replica.snapshot().map(|s| s.tree.digest())))
+                Ok::<_, evenfold_fs::replica::BatchError>((
+                    applied,
+                    replica.snapshot().map(|s| s.tree.digest()),
+                ))
             })
             .await?;
         match applied {
@@ -280,6 +310,7 @@ impl LocalEndpoint {
                 if let Some(digest) = digest {
                     self.tell(digest);
                 }
+                self.save_cache_soon();
                 self.note_versions(batch, &applied.kept).await;
                 Ok(applied)
             }
@@ -293,7 +324,8 @@ impl LocalEndpoint {
         let rows: Vec<_> = kept
             .iter()
             .filter_map(|kept| {
-                let old = batch.changes.iter().find(|change| change.path == kept.path).and_then(|c| c.old.as_ref());
+                let old =
+                    batch.changes.iter().find(|change| change.path == kept.path).and_then(|c| c.old.as_ref());
                 Some(evenfold_store::VersionRow {
                     path: kept.path.clone(),
                     version: kept.version.clone(),
@@ -343,12 +375,20 @@ impl Endpoint for LocalEndpoint {
         self.on_disk(move |replica| replica.manifest(&items, &indices)).await
     }
 
-    async fn prepare(&self, batch: &Arc<Batch>, manifests: Vec<Manifest>) -> Result<Vec<Need>, EndpointError> {
+    async fn prepare(
+        &self,
+        batch: &Arc<Batch>,
+        manifests: Vec<Manifest>,
+    ) -> Result<Vec<Need>, EndpointError> {
         let batch = Arc::clone(batch);
         self.on_disk(move |replica| replica.prepare(&batch, &manifests)).await
     }
 
-    async fn supply(&self, batch: &Arc<Batch>, needs: Vec<Need>) -> Result<mpsc::Receiver<Piece>, EndpointError> {
+    async fn supply(
+        &self,
+        batch: &Arc<Batch>,
+        needs: Vec<Need>,
+    ) -> Result<mpsc::Receiver<Piece>, EndpointError> {
         let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
         let (local, items) = (self.me.clone(), batch.items.clone());
         tokio::spawn(async move {
@@ -361,7 +401,11 @@ impl Endpoint for LocalEndpoint {
         Ok(receiver)
     }
 
-    async fn apply(&self, batch: &Arc<Batch>, pieces: mpsc::Receiver<Piece>) -> Result<Report, EndpointError> {
+    async fn apply(
+        &self,
+        batch: &Arc<Batch>,
+        pieces: mpsc::Receiver<Piece>,
+    ) -> Result<Report, EndpointError> {
         Ok(self.carry_out(batch, pieces).await?.report)
     }
 
@@ -432,7 +476,14 @@ fn scan_error(error: ScanError) -> EndpointError {
 }
 
 fn cache_row(row: evenfold_store::CacheRow) -> CacheRow {
-    CacheRow { path: row.path, ino: row.ino, size: row.size, mtime: row.mtime, ctime: row.ctime, digest: row.digest }
+    CacheRow {
+        path: row.path,
+        ino: row.ino,
+        size: row.size,
+        mtime: row.mtime,
+        ctime: row.ctime,
+        digest: row.digest,
+    }
 }
 
 fn stored_row(row: CacheRow) -> evenfold_store::CacheRow {

@@ -71,7 +71,8 @@ impl Node {
         let server = if options.listen.is_empty() {
             None
         } else {
-            let bound = Server::bind(&options.listen, Arc::clone(&identity), pins.clone(), limits.clone()).await;
+            let bound =
+                Server::bind(&options.listen, Arc::clone(&identity), pins.clone(), limits.clone()).await;
             Some(bound.map_err(|error| {
                 ApiError::new(ErrorCode::Io, error.to_string())
                     .with_hint("choose another address with --listen; 127.0.0.1:0 picks a free port")
@@ -146,7 +147,8 @@ impl Node {
             let local = Arc::clone(&relationship.local);
             tokio::spawn(async move {
                 use evenfold_engine::Endpoint as _;
-                if let Err(error) = local.scan(evenfold_core::snapshot::Extent::Paths(Vec::new()), &[]).await {
+                if let Err(error) = local.scan(evenfold_core::snapshot::Extent::Paths(Vec::new()), &[]).await
+                {
                     tracing::warn!(%error, folder = %local.root().display(), "the folder could not be looked at");
                 }
             });
@@ -183,13 +185,15 @@ impl Node {
         let all = self.all();
         let exact = all.iter().find(|r| r.row().name == wanted || r.row().id.to_string() == wanted);
         let by_start = || {
-            let mut hits = all.iter().filter(|r| wanted.len() >= 4 && r.row().id.to_string().starts_with(wanted));
+            let mut hits =
+                all.iter().filter(|r| wanted.len() >= 4 && r.row().id.to_string().starts_with(wanted));
             hits.next().filter(|_| hits.next().is_none())
         };
         exact.or_else(by_start).cloned().ok_or_else(|| {
             let names: Vec<_> = all.iter().map(|r| r.row().name).collect();
             let hint = if names.is_empty() {
-                "this node has no relationships yet; begin with 'evenfold share' or 'evenfold join'".to_owned()
+                "this node has no relationships yet; begin with 'evenfold share' or 'evenfold join'"
+                    .to_owned()
             } else {
                 format!("relationships here: {}", names.join(", "))
             };
@@ -212,7 +216,8 @@ impl Node {
             } else {
                 format!("paired machines: {}", names.join(", "))
             };
-            ApiError::new(ErrorCode::NotFound, format!("no paired machine is called '{wanted}'")).with_hint(hint)
+            ApiError::new(ErrorCode::NotFound, format!("no paired machine is called '{wanted}'"))
+                .with_hint(hint)
         })
     }
 
@@ -220,7 +225,11 @@ impl Node {
     ///
     /// # Errors
     /// [`ErrorCode::Unreachable`] or [`ErrorCode::KeyChanged`] with the reason of the last attempt.
-    pub(crate) async fn reach(&self, peer: &PeerRow, patience: Duration) -> Result<Arc<Connection>, ApiError> {
+    pub(crate) async fn reach(
+        &self,
+        peer: &PeerRow,
+        patience: Duration,
+    ) -> Result<Arc<Connection>, ApiError> {
         let key = PeerKey::from_bytes(peer.key);
         if let Some(connection) = self.network.connected(&key, patience).await {
             return Ok(connection);
@@ -270,6 +279,9 @@ impl Node {
         self.end.send_replace(true);
         let ids: Vec<_> = lock(&self.relationships).keys().copied().collect();
         for id in ids {
+            if let Some(relationship) = self.by_id(id) {
+                relationship.local.save_cache().await;
+            }
             self.stop(id);
         }
         self.network.shutdown();
