@@ -13,7 +13,7 @@ use evenfold_core::{Digest, Dir, Entry, RelPath};
 use tokio::sync::{Mutex, mpsc};
 
 use crate::history::{Act, acts_of};
-use crate::pair::{CycleError, Memory};
+use crate::pair::{BatchIds, CycleError, Memory};
 use crate::ports::{Commit, Endpoint, EndpointError, PIECES_IN_FLIGHT, Store};
 use crate::progress::Progress;
 use crate::record::{edits_of, edits_of_agreements, intents_of, refused};
@@ -30,6 +30,7 @@ pub(crate) struct Execution<'a> {
     pub(crate) ours_tree: &'a Arc<Dir>,
     pub(crate) theirs_tree: &'a Arc<Dir>,
     pub(crate) ours_epoch: u64,
+    pub(crate) batch_ids: &'a BatchIds,
 }
 
 /// What was accomplished.
@@ -138,7 +139,8 @@ impl Execution<'_> {
             let replaced =
                 step.changes.iter().filter(|change| change.old.is_some()).map(|change| change.path.clone());
             let replaced: Vec<_> = replaced.collect();
-            let batch = Arc::new(assemble(rand::random(), step, supplier_tree, receiver_tree, &unstable));
+            let id = (self.batch_ids)();
+            let batch = Arc::new(assemble(id, step, supplier_tree, receiver_tree, &unstable));
             unstable.extend(replaced);
             let (report, bytes) = self.carry(&batch, supplier, receiver, side).await?;
             let refusals = refused(&batch, &report.outcomes, side);

@@ -155,8 +155,12 @@ pub struct Pair {
     clock: Arc<dyn Clock>,
     progress: Arc<Progress>,
     settings: PairSettings,
+    batch_ids: BatchIds,
     memory: Option<Memory>,
 }
+
+/// Where the ids of batches come from.
+pub type BatchIds = Arc<dyn Fn() -> u128 + Send + Sync>;
 
 /// What is remembered between cycles; the same as the store holds.
 pub(crate) struct Memory {
@@ -176,7 +180,12 @@ impl Pair {
         progress: Arc<Progress>,
         settings: PairSettings,
     ) -> Self {
-        Pair { ours, store, clock, progress, settings, memory: None }
+        Pair { ours, store, clock, progress, settings, batch_ids: Arc::new(rand::random), memory: None }
+    }
+
+    /// Takes the ids of batches from somewhere else than chance, so that a run can be repeated exactly.
+    pub fn set_batch_ids(&mut self, ids: BatchIds) {
+        self.batch_ids = ids;
     }
 
     /// Takes new settings, from the next cycle on. Paths that do not take part any more are forgotten, not
@@ -397,6 +406,7 @@ impl Pair {
             ours_tree: &seen.ours.tree,
             theirs_tree: &seen.theirs.tree,
             ours_epoch: seen.ours.epoch,
+            batch_ids: &self.batch_ids,
         };
         let acts = std::mem::take(&mut work.acts);
         let done = execution.carry_out(plan, &work.settled, memory, acts).await?;

@@ -1,3 +1,5 @@
-//! Test kit: the exhaustive check of the core, generators and the multi-node simulator.
+//! Test kit: the exhaustive check of the core, a fake disk, and the multi-node simulator.
 
+pub mod disk;
 pub mod exhaustive;
+pub mod sim;

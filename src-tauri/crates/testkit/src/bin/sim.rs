@@ -6,9 +6,12 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use evenfold_testkit::exhaustive::{Subject, run};
+use evenfold_testkit::sim;
 
 const USAGE: &str = "\
-usage: sim exhaustive [--every N]   all triples of trees up to depth 2 (or of each N-th ancestor only)";
+usage: sim exhaustive [--every N]        all triples of trees up to depth 2 (or of each N-th ancestor only)
+       sim --histories N [--from SEED]   the histories of N seeds, from SEED (0) on
+       sim --seed SEED                   one history, step by step";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -16,6 +19,9 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["exhaustive"] => exhaustive(1),
         ["exhaustive", "--every", n] if n.parse::<usize>().is_ok() => exhaustive(n.parse().unwrap_or(1)),
+        ["--histories", n] => number(n, |n| histories(0, n)),
+        ["--histories", n, "--from", seed] => number(n, |n| number(seed, |seed| histories(seed, n))),
+        ["--seed", seed] => number(seed, replay),
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
@@ -39,6 +45,46 @@ fn exhaustive(every: usize) -> ExitCode {
         Err(failure) => {
             println!("{:?} is broken: {}", failure.violation.property, failure.violation.detail);
             println!("{}", failure.case);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn number(text: &str, then: impl FnOnce(u64) -> ExitCode) -> ExitCode {
+    match text.parse() {
+        Ok(number) => then(number),
+        Err(_) => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn histories(from: u64, count: u64) -> ExitCode {
+    let begun = Instant::now();
+    let progress = |done: u64| eprint!("\r{done} of {count} histories, {:.0?}  ", begun.elapsed());
+    let failures = sim::run_many(from, count, None, 5, &progress);
+    eprintln!();
+    failures.iter().for_each(|failure| println!("{failure}"));
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("{} histories went wrong; {seconds:.1} s, {:.0} histories/s", failures.len(), count as f64 / seconds);
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn replay(seed: u64) -> ExitCode {
+    let (result, trace) = sim::replay(seed);
+    trace.iter().for_each(|line| println!("{line}"));
+    match sim::run(seed, None) {
+        Ok(()) if result.is_ok() => {
+            println!("all promises hold");
+            ExitCode::SUCCESS
+        }
+        Ok(()) => {
+            println!("the history is not the same each time: {result:?}");
+            ExitCode::FAILURE
+        }
+        Err(failure) => {
+            println!("\nWith the fewest steps:\n{failure}");
             ExitCode::FAILURE
         }
     }

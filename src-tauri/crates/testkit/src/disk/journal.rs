@@ -33,7 +33,7 @@ impl Op {
             Op::Make { at, .. } | Op::Unlink { at } => vec![at],
             Op::Rename { from, to } => vec![from, to],
             Op::Exchange { a, b } => vec![a, b],
-            Op::Write { .. } | Op::Resize { .. } | Op::Attr { .. } | Op::Root { .. } => Vec::new(),
+            Op::Write { .. } | Op::Resize { .. } | Op::Attr { .. } => Vec::new(),
         }
     }
 

@@ -10,3 +10,4 @@ pub use fake::FakeDisk;
 pub use machine::{Crash, Flaw, Habits, Machine};
 pub(crate) use machine::{Armed, Event, State};
 pub(crate) use tree::{Body, Ino, Op, Tree};
+pub(crate) use machine::mtime;

@@ -1,8 +1,9 @@
 //! Inodes and directories, and the operations that change them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use evenfold_core::Digest;
 use evenfold_fs::disk::Kind;
 
 /// What names an inode within a machine, for ever: unlike its number, which is used again.
@@ -27,10 +28,27 @@ pub(crate) struct Inode {
 /// What an inode holds.
 #[derive(Debug, Clone)]
 pub(crate) enum Body {
-    File(Arc<Vec<u8>>),
+    File(Arc<Content>),
     /// In the order in which the names were made, as file systems list them in no useful order either.
     Dir(Vec<(Arc<[u8]>, Ino)>),
     Link(Arc<[u8]>),
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Content {
+    bytes: Vec<u8>,
+    digest: OnceLock<Digest>,
+}
+
+impl Content {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn digest(&self) -> Digest {
+        *self.digest.get_or_init(|| Digest::of(&self.bytes))
+    }
 }
 
 impl Inode {
@@ -44,7 +62,7 @@ impl Inode {
 
     pub(crate) fn size(&self) -> u64 {
         match &self.body {
-            Body::File(bytes) => bytes.len() as u64,
+            Body::File(content) => content.bytes.len() as u64,
             Body::Dir(_) => 4096,
             Body::Link(target) => target.len() as u64,
         }
@@ -68,8 +86,6 @@ pub(crate) enum Op {
     Resize { ino: Ino, size: usize },
     /// Sets permission bits or times.
     Attr { ino: Ino, mode: Option<u32>, mtime: Option<i64> },
-    /// Something else stands at the path of the root.
-    Root { ino: Option<Ino> },
 }
 
 /// All inodes of a machine.
@@ -96,9 +112,9 @@ impl Tree {
         self.entries(dir).iter().find(|(found, _)| **found == *name).map(|(_, ino)| *ino)
     }
 
-    pub(crate) fn file(&self, ino: Ino) -> Option<&Arc<Vec<u8>>> {
+    pub(crate) fn file(&self, ino: Ino) -> Option<&Arc<Content>> {
         match self.get(ino).map(|node| &node.body) {
-            Some(Body::File(bytes)) => Some(bytes),
+            Some(Body::File(content)) => Some(content),
             _ => None,
         }
     }
@@ -113,7 +129,9 @@ impl Tree {
                 }
             }
             Op::Unlink { at } => {
-                if let Some(ino) = self.unlink(at, now) {
+                // A directory goes only when it is empty.
+                let full = self.child(at.0, &at.1).is_some_and(|ino| !self.entries(ino).is_empty());
+                if !full && let Some(ino) = self.unlink(at, now) {
                     self.changed(ino, now);
                 }
             }
@@ -150,15 +168,16 @@ impl Tree {
                     node.ctime = now;
                 }
             }
-            Op::Root { ino } => self.root = *ino,
         }
     }
 
     fn modify(&mut self, ino: Ino, now: i64, change: impl FnOnce(&mut Vec<u8>)) {
         if let Some(node) = self.nodes.get_mut(&ino)
-            && let Body::File(bytes) = &mut node.body
+            && let Body::File(content) = &mut node.body
         {
-            change(Arc::make_mut(bytes));
+            let content = Arc::make_mut(content);
+            content.digest = OnceLock::new();
+            change(&mut content.bytes);
             (node.mtime, node.ctime) = (now, now);
         }
     }

@@ -1,0 +1,100 @@
+//! What users did, kept apart from everything that Evenfold knows, to judge by.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use evenfold_core::conflict::parse_conflict_name;
+use evenfold_core::{Digest, RelPath};
+
+use super::survey::Found;
+
+/// The record of all users' acts.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// Counts contents, so that each is unlike all others.
+    pub(crate) contents: u64,
+    /// Contents that users wrote.
+    pub(crate) written: BTreeMap<Digest, String>,
+    /// Contents that a user replaced or deleted who had them before their eyes.
+    pub(crate) ended: HashSet<Digest>,
+    /// Contents that came to stand somewhere other than by being written: copies, restored versions and backups.
+    pub(crate) revived: HashSet<Digest>,
+    /// What stood where after a user had acted. Conflict copies stand under the name that they are a copy of.
+    pub(crate) pairs: HashSet<(RelPath, Digest)>,
+    /// What must be found on each machine from now on, whatever Evenfold does.
+    pub(crate) secured: Vec<BTreeSet<Digest>>,
+    /// What happened, if somebody wants to read it.
+    pub(crate) trace: Option<Vec<String>>,
+}
+
+impl Ledger {
+    pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(line());
+        }
+    }
+
+    /// Takes down what a user changed on a machine, given how it was and is, and what is present there.
+    pub(crate) fn user_acted(
+        &mut self,
+        node: usize,
+        before: &BTreeMap<RelPath, Found>,
+        after: &BTreeMap<RelPath, Found>,
+        present: &BTreeSet<Digest>,
+    ) {
+        let empty = Digest::of(b"");
+        let contents = |entries: &BTreeMap<RelPath, Found>| -> BTreeSet<Digest> {
+            entries.values().filter_map(|entry| entry.digest).filter(|digest| *digest != empty).collect()
+        };
+        let (was, is) = (contents(before), contents(after));
+        for digest in was.difference(&is) {
+            self.ended.insert(*digest);
+            if !present.contains(digest) {
+                self.secured[node].remove(digest);
+            }
+        }
+        for (path, entry) in after {
+            let Some(digest) = entry.digest.filter(|digest| *digest != empty) else { continue };
+            if !was.contains(&digest) && self.written.contains_key(&digest) {
+                self.revived.insert(digest);
+            }
+            self.written.entry(digest).or_insert_with(|| format!("{path:?} on machine {node}"));
+            self.pairs.insert((path.clone(), digest));
+            self.secured[node].insert(digest);
+        }
+    }
+
+    /// Takes down that a process wrote into a file that it had opened before, wherever that is now.
+    pub(crate) fn replaced(&mut self, node: usize, old: Digest, new: Digest, present: &BTreeSet<Digest>) {
+        self.ended.insert(old);
+        if !present.contains(&old) {
+            self.secured[node].remove(&old);
+        }
+        self.written.entry(new).or_insert_with(|| format!("a file that had been opened before on machine {node}"));
+        if present.contains(&new) {
+            self.secured[node].insert(new);
+        }
+    }
+
+    /// Tells whether a content at a path goes back to a user's act.
+    pub(crate) fn is_a_users(&self, path: &RelPath, digest: Digest) -> bool {
+        digest == Digest::of(b"")
+            || (self.written.contains_key(&digest)
+                && (self.pairs.contains(&(path.clone(), digest)) || self.is_copy(path, digest, 4)))
+    }
+
+    fn is_copy(&self, path: &RelPath, digest: Digest, depth: u32) -> bool {
+        let Some((parent, name)) = path.split_last() else { return false };
+        let Some(parsed) = parse_conflict_name(&name) else { return false };
+        // A long name was cut, so what it stood for is not known exactly.
+        if name.as_bytes().len() > 240 {
+            return true;
+        }
+        let original = parent.join(&parsed.original);
+        self.pairs.contains(&(original.clone(), digest)) || (depth > 0 && self.is_copy(&original, digest, depth - 1))
+    }
+
+    /// Contents that no user has ever replaced or deleted, and that were not brought back from elsewhere.
+    pub(crate) fn heads(&self) -> impl Iterator<Item = (&Digest, &String)> {
+        self.written.iter().filter(|(digest, _)| !self.ended.contains(*digest))
+    }
+}
