@@ -66,14 +66,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let opened = start.elapsed();
     replica.scan(&Extent::Full)?;
     let took = start.elapsed() - opened;
-    report(&format!("restarted  {took:10.3?}  after {opened:.3?} to load the cache; read {} files", replica.counts().files));
+    report(&format!(
+        "restarted  {took:10.3?}  after {opened:.3?} to load the cache; read {} files",
+        replica.counts().files
+    ));
     Ok(())
 }
 
 /// Resident memory of this process in bytes.
 fn resident() -> Result<u64, Box<dyn Error>> {
     let statm = std::fs::read_to_string("/proc/self/statm")?;
-    let pages: u64 = statm.split_whitespace().nth(1).ok_or("no resident size in /proc/self/statm")?.parse()?;
+    let pages: u64 =
+        statm.split_whitespace().nth(1).ok_or("no resident size in /proc/self/statm")?.parse()?;
     Ok(pages * 4096)
 }
 

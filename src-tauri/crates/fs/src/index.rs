@@ -163,9 +163,10 @@ impl DirKeys {
     /// Returns the keys of the child at `position`, which is `entry`.
     pub fn of_child(&self, position: usize, entry: &Entry) -> Keys {
         match entry {
-            Entry::Dir(dir) => {
-                Keys::Dir(self.own(position), self.below(position).map_or_else(|| Self::unsure(dir), Arc::clone))
-            }
+            Entry::Dir(dir) => Keys::Dir(
+                self.own(position),
+                self.below(position).map_or_else(|| Self::unsure(dir), Arc::clone),
+            ),
             _ => Keys::Leaf(self.own(position)),
         }
     }

@@ -30,7 +30,13 @@ fn folder(at: &str, ino: u64) -> Patch {
 
 fn sample() -> Index {
     let mut index = Index::empty();
-    let refused = index.patch(vec![leaf("b", "1", 1), folder("d", 2), leaf("d/x", "2", 3), folder("d/e", 4), leaf("d/e/y", "3", 5)]);
+    let refused = index.patch(vec![
+        leaf("b", "1", 1),
+        folder("d", 2),
+        leaf("d/x", "2", 3),
+        folder("d/e", 4),
+        leaf("d/e/y", "3", 5),
+    ]);
     assert_eq!(refused, []);
     index
 }
@@ -48,7 +54,12 @@ fn patched_paths_are_found_with_their_keys() {
 #[test]
 fn keys_stay_with_their_entries_when_siblings_come_and_go() {
     let mut index = sample();
-    let refused = index.patch(vec![leaf("a", "0", 9), Patch { path: path("b"), now: None }, leaf("d/a", "7", 8), leaf("z", "9", 7)]);
+    let refused = index.patch(vec![
+        leaf("a", "0", 9),
+        Patch { path: path("b"), now: None },
+        leaf("d/a", "7", 8),
+        leaf("z", "9", 7),
+    ]);
     assert_eq!(refused, []);
     for (at, ino) in [("a", 9), ("d", 2), ("d/a", 8), ("d/x", 3), ("d/e/y", 5), ("z", 7)] {
         assert_eq!(index.key(&path(at)), Some(key(ino)), "{at}");
@@ -81,7 +92,10 @@ fn patch_below_a_missing_parent_is_refused_by_name() {
 #[test]
 fn replaced_folder_can_be_patched_further() {
     let mut index = sample();
-    assert_eq!(index.patch(vec![Patch { path: path("d"), now: None }, folder("d", 30), leaf("d/q", "q", 31)]), []);
+    assert_eq!(
+        index.patch(vec![Patch { path: path("d"), now: None }, folder("d", 30), leaf("d/q", "q", 31)]),
+        []
+    );
     assert!(index.tree().get(&path("d/x")).is_none());
     assert_eq!(index.key(&path("d/q")), Some(key(31)));
 }
@@ -97,17 +111,25 @@ fn untouched_subtrees_are_shared() {
 #[test]
 fn times_within_the_clocks_resolution_are_not_trusted() {
     let at = |secs, nanos| Mtime { secs, nanos };
-    let stat = |mtime, ctime| Stat { kind: Kind::File, dev: 1, ino: 7, size: 1, mtime, ctime, mode: Mode::new(0o644) };
+    let stat = |mtime, ctime| Stat {
+        kind: Kind::File,
+        dev: 1,
+        ino: 7,
+        size: 1,
+        mtime,
+        ctime,
+        mode: Mode::new(0o644),
+    };
     let now = at(1000, 500_000_000);
     for (mtime, ctime, sure) in [
         (at(900, 1), at(900, 1), true),
         (at(1000, 499_000_000), at(1000, 499_000_000), false),
         (at(900, 1), at(1000, 499_000_000), false),
         (at(1000, 470_000_001), at(1000, 470_000_001), true),
-        (at(5000, 1), at(900, 1), true),   // a user set the time of modification to the future
-        (at(900, 1), at(1001, 1), false),  // a file server whose clock is ahead
+        (at(5000, 1), at(900, 1), true), // a user set the time of modification to the future
+        (at(900, 1), at(1001, 1), false), // a file server whose clock is ahead
         (at(900, 1), at(99_999, 1), true), // a clock that was wrong for a while
-        (at(999, 0), at(999, 0), false),   // a file system that stores whole seconds
+        (at(999, 0), at(999, 0), false), // a file system that stores whole seconds
         (at(990, 0), at(990, 0), true),
     ] {
         assert_eq!(StatKey::settled(&stat(mtime, ctime), now).is_sure(), sure, "{mtime:?} {ctime:?}");
@@ -116,7 +138,11 @@ fn times_within_the_clocks_resolution_are_not_trusted() {
 
 #[test]
 fn parts_of_a_key_survive_storage() {
-    for time in [Mtime { secs: -5, nanos: 3 }, Mtime { secs: 0, nanos: 0 }, Mtime { secs: 1_700_000_000, nanos: 999_999_999 }] {
+    for time in [
+        Mtime { secs: -5, nanos: 3 },
+        Mtime { secs: 0, nanos: 0 },
+        Mtime { secs: 1_700_000_000, nanos: 999_999_999 },
+    ] {
         let key = StatKey::from_parts(4, time);
         assert_eq!(key.parts(), Some((4, time)));
     }

@@ -110,15 +110,14 @@ pub(crate) fn open<D: Disk>(disk: &D, relationship: u128, marker: Marker) -> Res
         Marker::FileSystem { dev, ino } => Identity::FileSystem { dev, ino },
         Marker::Create { replica } => {
             check_path(disk)?;
-            match read(disk, relationship)? {
-                Some(replica) => Identity::Marker { replica },
-                None => {
-                    create(disk, relationship, replica).map_err(|error| {
-                        ScanError::RootUnreadable(format!("the marker could not be written: {error}"))
-                    })?;
-                    Identity::Marker { replica }
-                }
+            let mut found = read(disk, relationship)?;
+            if found.is_none() {
+                create(disk, relationship, replica).map_err(|error| {
+                    ScanError::RootUnreadable(format!("the marker could not be written: {error}"))
+                })?;
+                found = read(disk, relationship)?;
             }
+            Identity::Marker { replica: found.ok_or_else(|| replaced("its marker is gone"))? }
         }
         Marker::Expect { replica: Some(replica) } => Identity::Marker { replica },
         Marker::Expect { replica: None } => {
@@ -148,7 +147,10 @@ pub fn epoch<D: Disk>(disk: &D, relationship: u128) -> io::Result<u64> {
 pub fn bump_epoch<D: Disk>(disk: &D, relationship: u128, new: u64) -> io::Result<()> {
     let place = epoch_place(relationship);
     let mut file = match disk.reopen(&place) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(&place)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match disk.create(&place) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.reopen(&place)?,
+            other => other?,
+        },
         other => other?,
     };
     // Eight bytes at the start of a file lie within one sector, which disks write whole or not at all.
@@ -166,11 +168,8 @@ fn create<D: Disk>(disk: &D, relationship: u128, replica: u128) -> io::Result<()
         bump_epoch(disk, relationship, 0)?;
     }
     // Built beside its final name, so that a crash leaves no half marker that means "replaced".
-    let (new, place) = (own_place(&format!("marker-{}.new", hyphenated(relationship))), marker_place(relationship));
-    match disk.remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    let new = own_place(&format!("marker-{}.{replica:032x}", hyphenated(relationship)));
+    remove_leftover(disk, &new)?;
     let text = format!(
         "{HEADER}\nThis folder is kept in sync by Evenfold. Without this file it is not recognised.\n\
          relationship {}\nreplica {}\n",
@@ -182,8 +181,19 @@ fn create<D: Disk>(disk: &D, relationship: u128, replica: u128) -> io::Result<()
     file.finish(text.len() as u64, Mode::new(PRIVATE_FILE), disk.now())?;
     file.sync()?;
     drop(file);
-    disk.rename_new(&new, &place)?;
+    match disk.rename_new(&new, &marker_place(relationship)) {
+        // Somebody else who joins the same folder was faster: that marker counts.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => remove_leftover(disk, &new)?,
+        other => other?,
+    }
     disk.sync_dirs(&[own, Place::User(RelPath::root())])
+}
+
+fn remove_leftover<D: Disk>(disk: &D, place: &Place) -> io::Result<()> {
+    match disk.remove_file(place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 /// Returns the replica that the marker names, or `None` if there is no marker.

@@ -141,24 +141,30 @@ mod tests {
 
     #[test]
     fn without_rules_everything_takes_part() {
-        check(&matcher(&[], &[], true), &[(b"a", true), (b".hidden", true), (b"\xff/x", true), (b"d/", true)]);
+        check(
+            &matcher(&[], &[], true),
+            &[(b"a", true), (b".hidden", true), (b"\xff/x", true), (b"d/", true)],
+        );
         assert!(matcher(&[], &["# only a comment", ""], true).everything());
     }
 
     #[test]
     fn excluded_directories_take_everything_below_with_them() {
         let m = matcher(&[], &["node_modules/", "*.tmp", "/build", "!keep.tmp"], true);
-        check(&m, &[
-            (b"node_modules/", false),
-            (b"node_modules", true),
-            (b"a/node_modules/x/y", false),
-            (b"x.tmp", false),
-            (b"d/x.tmp", false),
-            (b"d/keep.tmp", true),
-            (b"x.tmp/keep.tmp", false),
-            (b"build/", false),
-            (b"d/build", true),
-        ]);
+        check(
+            &m,
+            &[
+                (b"node_modules/", false),
+                (b"node_modules", true),
+                (b"a/node_modules/x/y", false),
+                (b"x.tmp", false),
+                (b"d/x.tmp", false),
+                (b"d/keep.tmp", true),
+                (b"x.tmp/keep.tmp", false),
+                (b"build/", false),
+                (b"d/build", true),
+            ],
+        );
     }
 
     #[test]
@@ -170,17 +176,20 @@ mod tests {
     #[test]
     fn included_files_take_part_and_directories_lead_to_them() {
         let m = matcher(&["*.rs", "docs/", "!docs/draft.md"], &["gen.rs"], true);
-        check(&m, &[
-            (b"a.rs", true),
-            (b"x/y/a.rs", true),
-            (b"a.txt", false),
-            (b"x/", true),
-            (b"docs/", true),
-            (b"docs/a.txt", true),
-            (b"docs/deep/a.txt", true),
-            (b"docs/draft.md", false),
-            (b"gen.rs", false),
-        ]);
+        check(
+            &m,
+            &[
+                (b"a.rs", true),
+                (b"x/y/a.rs", true),
+                (b"a.txt", false),
+                (b"x/", true),
+                (b"docs/", true),
+                (b"docs/a.txt", true),
+                (b"docs/deep/a.txt", true),
+                (b"docs/draft.md", false),
+                (b"gen.rs", false),
+            ],
+        );
         let path = |text: &str| RelPath::new(text.as_bytes()).unwrap();
         assert!(m.carries_empty(&path("docs/deep")));
         assert!(!m.carries_empty(&path("x")));

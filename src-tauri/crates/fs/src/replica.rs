@@ -3,6 +3,8 @@
 //! Scans and changes of one replica exclude each other by an inner lock; reading contents, the last snapshot
 //! and the index do not wait for them. All calls block.
 
+mod watching;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,14 +24,13 @@ use crate::hash::Hashing;
 use crate::index::{Index, Keys};
 use crate::marker::{self, Identity, Marker};
 use crate::matcher::{BadPattern, Matcher};
-use crate::platform::RealDisk;
 use crate::prepare::Prepared;
 use crate::recover::Recovered;
 use crate::restore::{RestoreError, Restored};
 use crate::scan::{Counters, Counts, Found, Scan, ScanError, Target, Trie, run_in_pool};
 use crate::supply::Stopped;
 use crate::versions::{Dropped, Keep, Version};
-use crate::watch::{DirWatch, Event, Watch, WatchError};
+use crate::watch::DirWatch;
 
 /// How a root is opened.
 #[derive(Debug, Clone)]
@@ -68,6 +69,18 @@ pub enum BatchError {
     /// The root is missing, another one, or unreadable; nothing was changed.
     #[error(transparent)]
     Root(#[from] ScanError),
+    /// Nothing is ever written into a root that is known by its file system's identity.
+    #[error("nothing may be written into the folder")]
+    ReadOnly,
+    /// Batches were applied, or undone by a restored backup, that this replica does not know of; nothing was
+    /// changed. The next scan says more.
+    #[error("the folder is at epoch {found} where {expected} was expected")]
+    Stale {
+        /// The epoch at the last scan.
+        expected: u64,
+        /// The epoch now.
+        found: u64,
+    },
     /// Durability is in doubt.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -197,12 +210,14 @@ impl<D: Disk> Replica<D> {
             problems.sort_by(|a, b| a.path.cmp(&b.path));
         }
         problems.retain(|problem| is_still(&tree, problem));
-        state.problems = problems;
         state.rot.extend(found.rot);
         state.rot.retain(|path, _| tree.get(path) == Some(&Entry::Unknown(ProblemKind::SuspectedRot)));
         state.epoch = epoch;
         state.cached = None;
-        state.unseen.clear();
+        // What would not hold still is looked at again by the next scan, whatever that is asked to look at.
+        let changing = problems.iter().filter(|problem| problem.kind == ProblemKind::Changing);
+        state.unseen = changing.map(|problem| problem.path.clone()).collect();
+        state.problems = problems;
         *self.index() = found.index;
     }
 
@@ -256,9 +271,15 @@ impl<D: Disk> Replica<D> {
     ) -> Result<Applied, BatchError> {
         let _turn = lock(&self.turn);
         marker::check(&*self.disk, self.relationship, self.identity)?;
-        let epoch = lock(&self.state).epoch;
+        if let Identity::FileSystem { .. } = self.identity {
+            return Err(BatchError::ReadOnly);
+        }
+        let (epoch, found) = (lock(&self.state).epoch, read_epoch(&*self.disk, self.relationship)?);
+        if found != epoch {
+            return Err(BatchError::Stale { expected: epoch, found });
+        }
         let bump_epoch = || {
-            let next = marker::epoch(&*self.disk, self.relationship)?.max(epoch) + 1;
+            let next = epoch + 1;
             marker::bump_epoch(&*self.disk, self.relationship, next)?;
             lock(&self.state).epoch = next;
             Ok(next)
@@ -291,7 +312,8 @@ impl<D: Disk> Replica<D> {
 
     /// Has the next scan look at paths of which the index does not say what the report says.
     fn doubt_what_the_index_lacks(&self, batch: &Batch, outcomes: &[Outcome]) {
-        let paths = batch.moves.iter().map(|step| &step.to).chain(batch.changes.iter().map(|change| &change.path));
+        let paths =
+            batch.moves.iter().map(|step| &step.to).chain(batch.changes.iter().map(|change| &change.path));
         let tree = self.index().tree();
         let doubtful = paths.zip(outcomes).filter(|(path, outcome)| match outcome {
             Outcome::Applied { now, .. } => !path.is_root() && tree.get(path).is_some() != now.is_some(),
@@ -299,33 +321,6 @@ impl<D: Disk> Replica<D> {
         });
         let doubtful: Vec<RelPath> = doubtful.map(|(path, _)| path.clone()).collect();
         lock(&self.state).unseen.extend(doubtful);
-    }
-
-    /// Keeps the watches in step with directories that a batch moved, created or deleted.
-    fn tell_watch(&self, batch: &Batch, outcomes: &[Outcome]) {
-        let Some(watch) = lock(&self.watch).clone() else { return };
-        let (mut moved, mut left, mut made) = (Vec::new(), Vec::new(), Vec::new());
-        let mut outcomes = outcomes.iter();
-        for (step, outcome) in batch.moves.iter().zip(&mut outcomes) {
-            if let (Outcome::Applied { .. }, Entry::Dir(_)) = (outcome, &step.entry) {
-                moved.push((step.from.clone(), step.to.clone()));
-            }
-        }
-        for (change, outcome) in batch.changes.iter().zip(outcomes) {
-            let was_dir = matches!(change.old, Some(Entry::Dir(_)));
-            match outcome {
-                Outcome::Applied { now: Some(Entry::Dir(dir)), .. } if !was_dir => {
-                    collect_dirs(dir, &change.path, &mut made);
-                }
-                Outcome::Applied { now, .. } if was_dir && !matches!(now, Some(Entry::Dir(_))) => {
-                    left.push(change.path.clone());
-                }
-                _ => {}
-            }
-        }
-        watch.moved(&moved);
-        watch.leave(&left);
-        watch.adopt(&made);
     }
 
     /// Returns what changed in the digest cache since the rows that were returned before, at most
@@ -427,29 +422,6 @@ impl<D: Disk> Replica<D> {
     }
 }
 
-impl Replica<RealDisk> {
-    /// Begins to watch: `sink` is called from another thread for each event, within about a millisecond, and
-    /// must not block for long. Directories are watched from the next scan that lists them, so call this before
-    /// the first scan, or scan everything afterwards. A second call replaces the first watcher.
-    ///
-    /// # Errors
-    /// If the system gives no watcher.
-    pub fn watch(&self, sink: impl Fn(Event) + Send + Sync + 'static) -> Result<Watch, WatchError> {
-        let watcher = crate::platform::Watcher::start(Arc::clone(&self.disk), Box::new(sink))?;
-        let ours: Arc<dyn DirWatch> = Arc::clone(&watcher) as Arc<dyn DirWatch>;
-        *lock(&self.watch) = Some(Arc::clone(&ours));
-        let slot = Arc::clone(&self.watch);
-        Ok(Watch::new(move || {
-            let mut slot = lock(&slot);
-            if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, &ours)) {
-                *slot = None;
-            }
-            drop(slot);
-            watcher.stop();
-        }))
-    }
-}
-
 fn read_epoch<D: Disk>(disk: &D, relationship: u128) -> Result<u64, ScanError> {
     marker::epoch(disk, relationship)
         .map_err(|error| ScanError::RootUnreadable(format!("its epoch cannot be read: {error}")))
@@ -463,15 +435,6 @@ fn is_still(tree: &Arc<Dir>, problem: &Problem) -> bool {
         Some(Entry::Dir(_)) => problem.kind == ProblemKind::TooLong,
         None => problem.path.is_root() && problem.kind == ProblemKind::TooLong,
         Some(Entry::File(_) | Entry::Symlink(_)) => false,
-    }
-}
-
-fn collect_dirs(dir: &Dir, path: &RelPath, found: &mut Vec<RelPath>) {
-    found.push(path.clone());
-    for child in dir.children() {
-        if let Entry::Dir(below) = &child.entry {
-            collect_dirs(below, &path.join(&child.name), found);
-        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! Nothing here decides what a change means. What cannot be looked at is an `Unknown` entry with a
 //! [`Problem`], never an absence.
 
+mod draft;
 mod pool;
 mod settle;
 mod trie;
@@ -26,9 +27,10 @@ use crate::index::{DirKeys, Index, StatKey};
 use crate::matcher::Matcher;
 use crate::watch::DirWatch;
 
+use draft::Prev;
 pub(crate) use pool::run_in_pool;
 pub(crate) use trie::Trie;
-use walk::{Look, Prev};
+use walk::Look;
 
 /// Why a scan has no result. The previous snapshot stays what it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -192,16 +194,20 @@ impl<'a, D: Disk> Scan<'a, D> {
             Target::All => Look::All,
             Target::Named(trie) => Look::Known(Some(trie)),
         };
-        let (drafted, new_key) = self
-            .visit(&root, &stat, Some(prev), look)
-            .map_err(|trouble| ScanError::RootUnreadable(trouble.detail))?;
+        let visited = self.visit(&root, &stat, Some(prev), look);
         self.stopped()?;
+        let (drafted, new_key) = visited.map_err(|trouble| ScanError::RootUnreadable(trouble.detail))?;
         let settled = self.settle_all(drafted);
         self.stopped()?;
         let Gathered { mut problems, left, rot, .. } =
             self.gathered.into_inner().unwrap_or_else(PoisonError::into_inner);
         problems.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Found { index: Index::new(settled.dir, new_key.unwrap_or(key), settled.keys), problems, left, rot })
+        Ok(Found {
+            index: Index::new(settled.dir, new_key.unwrap_or(key), settled.keys),
+            problems,
+            left,
+            rot,
+        })
     }
 
     fn stopped(&self) -> Result<(), ScanError> {

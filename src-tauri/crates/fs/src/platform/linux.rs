@@ -83,7 +83,9 @@ impl RealDisk {
             match result {
                 Err(Errno::NOSYS) => self.resolves.store(false, Ordering::Relaxed),
                 // A sandbox that forbids `openat2` says so for the root itself, too.
-                Err(Errno::PERM) if fs::openat2(&self.root, ".", OFlags::PATH, fs::Mode::empty(), resolve).is_err() => {
+                Err(Errno::PERM)
+                    if fs::openat2(&self.root, ".", OFlags::PATH, fs::Mode::empty(), resolve).is_err() =>
+                {
                     self.resolves.store(false, Ordering::Relaxed);
                 }
                 other => return other,
@@ -100,7 +102,8 @@ impl RealDisk {
         let mut at = fs::openat(&self.root, ".", step, fs::Mode::empty())?;
         while let Some(name) = components.next() {
             let last = components.peek().is_none();
-            let (flags, mode) = if last { (flags | OFlags::NOFOLLOW, mode) } else { (step, fs::Mode::empty()) };
+            let (flags, mode) =
+                if last { (flags | OFlags::NOFOLLOW, mode) } else { (step, fs::Mode::empty()) };
             let next = fs::openat(&at, name, flags, mode)?;
             if fs::fstat(&next)?.st_dev != device && (!last || flags.contains(OFlags::DIRECTORY)) {
                 return Err(Errno::XDEV);
@@ -127,7 +130,9 @@ impl RealDisk {
 fn chmod_handle(fd: &OwnedFd, mode: fs::Mode) -> Result<(), Errno> {
     match fs::chmod(proc_path(fd), mode) {
         // Without /proc it takes a descriptor for reading, which needs the permission to read.
-        Err(Errno::NOENT) => fs::fchmod(fs::openat(fd, ".", OFlags::RDONLY | OFlags::CLOEXEC, fs::Mode::empty())?, mode),
+        Err(Errno::NOENT) => {
+            fs::fchmod(fs::openat(fd, ".", OFlags::RDONLY | OFlags::CLOEXEC, fs::Mode::empty())?, mode)
+        }
         other => other,
     }
 }

@@ -49,10 +49,16 @@ fn without_openat2_paths_are_walked_and_links_refused() {
 fn both_ways_of_resolving_say_the_same() {
     let (_above, disk) = folder();
     let ask = |disk: &RealDisk| {
-        ["a", "a/b", "a/b/f", "a/b/none", "a/none/f", "a/b/f/g", "a/up", "a/up/secret", "a/beside/f"].map(|text| {
-            let told = |result: io::Result<()>| result.map_err(|error| error.raw_os_error());
-            (told(disk.stat(&place(text)).map(|_| ())), disk.open(&place(text)).is_ok(), disk.list(&place(text)).is_ok())
-        })
+        ["a", "a/b", "a/b/f", "a/b/none", "a/none/f", "a/b/f/g", "a/up", "a/up/secret", "a/beside/f"].map(
+            |text| {
+                let told = |result: io::Result<()>| result.map_err(|error| error.raw_os_error());
+                (
+                    told(disk.stat(&place(text)).map(|_| ())),
+                    disk.open(&place(text)).is_ok(),
+                    disk.list(&place(text)).is_ok(),
+                )
+            },
+        )
     };
     let by_kernel = ask(&disk);
     disk.resolves.store(false, Ordering::Relaxed);
@@ -74,7 +80,9 @@ fn renaming_in_steps_never_replaces_either() {
     std::fs::write(at("file"), "1").unwrap();
     std::fs::write(at("taken"), "2").unwrap();
     std::fs::create_dir(at("empty")).unwrap();
-    for (from, to) in [("file", "taken"), ("file", "empty"), ("a/b", "taken"), ("a/b", "empty"), ("a/up", "taken")] {
+    for (from, to) in
+        [("file", "taken"), ("file", "empty"), ("a/b", "taken"), ("a/b", "empty"), ("a/up", "taken")]
+    {
         assert_eq!(rename(from, to), Err(Errno::EXIST), "{from} to {to}");
     }
     assert_eq!(rename("none", "new"), Err(Errno::NOENT));

@@ -218,7 +218,8 @@ impl DirWatch for Watcher {
         for name in self.names().values_mut() {
             for (from, to) in moves {
                 if name.starts_with(from)
-                    && let Ok(tail) = RelPath::new(name.as_bytes().get(from.as_bytes().len() + 1..).unwrap_or_default())
+                    && let Ok(tail) =
+                        RelPath::new(name.as_bytes().get(from.as_bytes().len() + 1..).unwrap_or_default())
                 {
                     *name = to.join_path(&tail);
                 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 
 use evenfold_core::{Child, Digest, Dir, Entry, File, ProblemKind, RelPath};
 
-use super::walk::{Draft, Drafted, Leaf, Prev, Read, Slot, SubDir};
+use super::draft::{Draft, Drafted, Leaf, Prev, Read, Slot, SubDir};
 use super::{Gone, Scan, for_each};
 use crate::disk::{Disk, Stat};
 use crate::hash::{Buffers, HashError, LARGE};
@@ -46,10 +46,17 @@ impl<D: Disk> Scan<'_, D> {
         self.hashing.parallel && stat.size >= LARGE
     }
 
-    fn collect_large<'d>(&self, draft: &'d mut Draft, path: &RelPath, found: &mut Vec<(RelPath, &'d mut Slot)>) {
+    fn collect_large<'d>(
+        &self,
+        draft: &'d mut Draft,
+        path: &RelPath,
+        found: &mut Vec<(RelPath, &'d mut Slot)>,
+    ) {
         for slot in &mut draft.slots {
             match slot {
-                Slot::Read(read) if self.waits_for_all_threads(&read.stat) => found.push((path.join(&read.name), slot)),
+                Slot::Read(read) if self.waits_for_all_threads(&read.stat) => {
+                    found.push((path.join(&read.name), slot))
+                }
                 Slot::Dir(sub) => {
                     if let Drafted::Open(draft) = &mut sub.drafted {
                         self.collect_large(draft, &path.join(&sub.name), found);
@@ -205,7 +212,9 @@ fn assemble(draft: Draft) -> Prev {
             }
             Slot::Prev(at) => {
                 let at = at as usize;
-                if let Some((prev, child)) = prev.as_ref().and_then(|prev| Some((prev, prev.dir.children().get(at)?))) {
+                if let Some((prev, child)) =
+                    prev.as_ref().and_then(|prev| Some((prev, prev.dir.children().get(at)?)))
+                {
                     keys.push(prev.keys.of_child(at, &child.entry));
                     children.push(child.clone());
                 }

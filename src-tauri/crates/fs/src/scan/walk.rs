@@ -5,20 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use evenfold_core::path::MAX_PATH;
-use evenfold_core::{Digest, Dir, Entry, Mode, Mtime, Name, ProblemKind, RelPath, Symlink};
+use evenfold_core::{Entry, Mode, Mtime, Name, ProblemKind, RelPath, Symlink};
 
+use super::draft::{Draft, Drafted, Leaf, Prev, Read, Slot, SubDir};
 use super::settle::Elsewhere;
 use super::trie::Trie;
 use super::{Gone, Scan, for_each};
 use crate::disk::{Disk, ErrorKind, Kind, Listed, Place, Stat};
-use crate::index::{DirKeys, StatKey};
-
-/// A directory as the previous index has it.
-#[derive(Debug, Clone)]
-pub(super) struct Prev {
-    pub(super) dir: Arc<Dir>,
-    pub(super) keys: Arc<DirKeys>,
-}
+use crate::index::StatKey;
 
 /// How much of a directory is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -29,64 +23,6 @@ pub(super) enum Look<'t> {
     /// and its known subdirectories are entered only where their stat changed or the trie leads there; if it is
     /// not named, only the children that the trie leads to are looked at.
     Known(Option<&'t Trie>),
-}
-
-/// A directory after the walk.
-pub(super) enum Drafted {
-    /// Nothing changed in it, at any depth.
-    Same(Prev),
-    /// Something did, and all is known.
-    Done(Prev),
-    /// Something has to be looked up or read, here or further below.
-    Open(Box<Draft>),
-}
-
-impl Drafted {
-    fn is_empty(&self) -> bool {
-        match self {
-            Drafted::Same(prev) | Drafted::Done(prev) => prev.dir.children().is_empty(),
-            Drafted::Open(draft) => draft.slots.is_empty(),
-        }
-    }
-}
-
-/// A directory of which not all children are settled yet.
-pub(super) struct Draft {
-    pub(super) mode: Mode,
-    pub(super) prev: Option<Prev>,
-    /// In the order of their names.
-    pub(super) slots: Vec<Slot>,
-}
-
-/// One child of a [`Draft`].
-pub(super) enum Slot {
-    /// The child at this position of the previous directory, unchanged.
-    Prev(u32),
-    /// A child that is settled.
-    Leaf(Box<Leaf>),
-    /// A file whose digest is not known yet.
-    Read(Box<Read>),
-    /// A directory.
-    Dir(Box<SubDir>),
-}
-
-pub(super) struct Leaf {
-    pub(super) name: Name,
-    pub(super) entry: Entry,
-    pub(super) key: StatKey,
-}
-
-pub(super) struct Read {
-    pub(super) name: Name,
-    pub(super) stat: Stat,
-    /// What it holds if it did not rot, as its stat is the same as when this was read.
-    pub(super) expected: Option<Digest>,
-}
-
-pub(super) struct SubDir {
-    pub(super) name: Name,
-    pub(super) key: StatKey,
-    pub(super) drafted: Drafted,
 }
 
 /// Why a directory could not be looked at.
@@ -242,7 +178,10 @@ impl<D: Disk> Scan<'_, D> {
         let unchanged = |prev: &Prev| {
             prev.dir.mode() == *mode
                 && prev.dir.children().len() == slots.len()
-                && slots.iter().enumerate().all(|(at, slot)| matches!(slot, Slot::Prev(old) if *old as usize == at))
+                && slots
+                    .iter()
+                    .enumerate()
+                    .all(|(at, slot)| matches!(slot, Slot::Prev(old) if *old as usize == at))
         };
         if let Some(prev) = prev.take_if(|prev| unchanged(prev)) {
             return Drafted::Same(prev);
@@ -312,7 +251,7 @@ impl<D: Disk> Scan<'_, D> {
     ) -> Result<Pending<'t>, Slot> {
         // The name was checked by `look_at`.
         let Ok(name) = Name::new(name) else { return Err(Slot::Prev(u32::MAX)) };
-        let prev = known.and_then(|(prev, at)| Some((at, prev.keys.own(at), below(prev, at)?)));
+        let prev = known.and_then(|(prev, at)| Some((at, prev.keys.own(at), prev.below(at)?)));
         let look = match (look, &prev) {
             (Look::All, _) | (_, None) => Look::All,
             (Look::Known(trie), Some((at, key, _))) => {
@@ -339,7 +278,8 @@ impl<D: Disk> Scan<'_, D> {
         if !self.matcher.everything() && !self.matcher.takes_part_below(&path.join(&name), is_dir) {
             return Seen::Skip;
         }
-        let was = known.and_then(|(prev, at)| Some((&prev.dir.children().get(at)?.entry, prev.keys.own(at), at)));
+        let was =
+            known.and_then(|(prev, at)| Some((&prev.dir.children().get(at)?.entry, prev.keys.own(at), at)));
         let leaf = |entry, key| Seen::Slot(Slot::Leaf(Box::new(Leaf { name: name.clone(), entry, key })));
         let unknown = |kind: ProblemKind, detail: String| {
             self.report(path.join(&name), kind, detail);
@@ -372,10 +312,9 @@ impl<D: Disk> Scan<'_, D> {
             Kind::Symlink => match was {
                 Some((Entry::Symlink(_), key, at)) if key.holds(&stat) => Seen::Slot(Slot::Prev(at as u32)),
                 _ => match self.disk.read_link(&Place::User(path.join(&name))) {
-                    Ok(target) => leaf(
-                        Entry::Symlink(Symlink { target: target.into() }),
-                        StatKey::settled(&stat, now),
-                    ),
+                    Ok(target) => {
+                        leaf(Entry::Symlink(Symlink { target: target.into() }), StatKey::settled(&stat, now))
+                    }
                     Err(error) => unknown(kind_of(error.kind()), error.to_string()),
                 },
             },
@@ -383,7 +322,13 @@ impl<D: Disk> Scan<'_, D> {
         }
     }
 
-    fn look_at_file(&self, path: &RelPath, name: &Name, stat: Stat, was: Option<(&Entry, StatKey, usize)>) -> Seen {
+    fn look_at_file(
+        &self,
+        path: &RelPath,
+        name: &Name,
+        stat: Stat,
+        was: Option<(&Entry, StatKey, usize)>,
+    ) -> Seen {
         let mut expected = None;
         match was {
             Some((Entry::File(file), key, at)) if key.holds_file(file, &stat) => {
@@ -428,16 +373,5 @@ impl<D: Disk> Scan<'_, D> {
             }
             Entry::File(_) | Entry::Symlink(_) | Entry::Unknown(_) => {}
         }
-    }
-}
-
-/// The child at a position of a previous directory, if it is a directory.
-fn below(prev: &Prev, at: usize) -> Option<Prev> {
-    match &prev.dir.children().get(at)?.entry {
-        Entry::Dir(dir) => {
-            let keys = prev.keys.below(at).map_or_else(|| DirKeys::unsure(dir), Arc::clone);
-            Some(Prev { dir: Arc::clone(dir), keys })
-        }
-        _ => None,
     }
 }

@@ -49,7 +49,10 @@ fn finished_file_has_exactly_the_length_times_and_bits_asked_for() {
     file.sync().unwrap();
     assert_eq!((stat.kind, stat.size, stat.mode, stat.mtime), (Kind::File, 5000, Mode::new(0o754), mtime));
     let content = std::fs::read(folder.at(".evenfold/f")).unwrap();
-    assert_eq!((&content[..4], &content[4..1000], &content[1000..1004]), (&b"head"[..], &[0; 996][..], &b"tail"[..]));
+    assert_eq!(
+        (&content[..4], &content[4..1000], &content[1000..1004]),
+        (&b"head"[..], &[0; 996][..], &b"tail"[..])
+    );
     let mut again = disk.reopen(&own("f")).unwrap();
     again.write_all(b"H").unwrap();
     assert_eq!(again.finish(3, Mode::new(0o600), mtime).unwrap().size, 3);
@@ -216,7 +219,11 @@ fn folder_that_is_flipped_with_a_link_never_lets_us_out() {
                 note(false);
             }
             if let Ok(listed) = disk.list(&user("d")) {
-                assert!(listed.iter().all(|entry| entry.stat.as_ref().unwrap().size != 6 || entry.name[..] == *b"f"));
+                assert!(
+                    listed
+                        .iter()
+                        .all(|entry| entry.stat.as_ref().unwrap().size != 6 || entry.name[..] == *b"f")
+                );
             }
             put(&disk, &own("x"), b"ours");
             let name = format!("d/{round}");

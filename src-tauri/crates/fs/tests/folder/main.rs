@@ -1,4 +1,10 @@
 //! Scanning, watching and changing real folders.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the helpers of tests are tests, too, but the lint knows only functions with the attribute"
+)]
 
 mod disk;
 mod paths;

@@ -84,7 +84,9 @@ fn copy_of_the_folder_is_told_from_the_original() {
     let folder = Folder::new();
     drop(folder.replica());
     let copy = Folder::new();
-    drop(Replica::open(copy.disk(), Options { marker: Marker::Create { replica: 77 }, ..options() }).unwrap());
+    drop(
+        Replica::open(copy.disk(), Options { marker: Marker::Create { replica: 77 }, ..options() }).unwrap(),
+    );
     std::fs::copy(marker_path(&copy), marker_path(&folder)).unwrap();
     assert!(open(&folder, Marker::Expect { replica: Some(42) }).is_err());
 }
@@ -123,7 +125,43 @@ fn epoch_is_kept_in_the_root_and_a_lost_one_reads_as_zero() {
 fn crash_before_the_marker_had_its_name_does_not_hinder_joining() {
     let folder = Folder::new();
     std::fs::create_dir(folder.at(".evenfold")).unwrap();
-    std::fs::write(marker_path(&folder).with_extension("new"), "half").unwrap();
+    let half = "marker-12345678-9abc-def0-1234-56789abcdef0.0000000000000000000000000000002a";
+    std::fs::write(folder.at(".evenfold").join(half), "half").unwrap();
     full(&folder.replica());
     assert!(marker_path(&folder).exists());
+}
+
+#[test]
+fn two_who_join_at_once_agree_on_one_marker() {
+    for _ in 0..30 {
+        let folder = Folder::new();
+        let identities = std::thread::scope(|scope| {
+            let folder = &folder;
+            let join = move |replica| open(folder, Marker::Create { replica }).unwrap().identity();
+            let threads = [1, 2, 3, 4].map(|replica| scope.spawn(move || join(replica)));
+            threads.map(|thread| thread.join().unwrap())
+        });
+        assert!(identities.iter().all(|identity| *identity == identities[0]), "{identities:?}");
+        assert_eq!(std::fs::read_dir(folder.at(".evenfold")).unwrap().count(), 2);
+    }
+}
+
+#[test]
+fn batch_is_refused_where_nothing_may_be_written_and_where_the_root_was_rolled_back() {
+    use evenfold_core::apply::Batch;
+    use evenfold_fs::replica::BatchError;
+    use std::os::unix::fs::MetadataExt;
+    let folder = Folder::new();
+    let replica = folder.replica();
+    marker::bump_epoch(&**replica.disk(), RELATIONSHIP, 9).unwrap();
+    full(&replica);
+    marker::bump_epoch(&**replica.disk(), RELATIONSHIP, 3).unwrap();
+    let apply = |replica: &Replica<RealDisk>| replica.apply(&Batch::default(), &mut std::iter::empty(), &());
+    assert!(matches!(apply(&replica), Err(BatchError::Stale { expected: 9, found: 3 })));
+    assert_eq!(full(&replica).epoch, 3);
+    assert_eq!(apply(&replica).unwrap().report.epoch, 3);
+    let meta = std::fs::metadata(&folder.root).unwrap();
+    let replica = open(&folder, Marker::FileSystem { dev: meta.dev(), ino: meta.ino() }).unwrap();
+    full(&replica);
+    assert!(matches!(apply(&replica), Err(BatchError::ReadOnly)));
 }

@@ -21,7 +21,9 @@ fn every_kind_of_entry_is_found_as_it_is() {
     assert_eq!(file.digest, Digest::of(b"content"));
     assert_eq!((file.size, file.mode.bits()), (7, 0o640));
     assert_eq!((file.mtime.secs, i64::from(file.mtime.nanos)), (meta.mtime(), meta.mtime_nsec()));
-    assert!(matches!(tree.get(&path("a/link")), Some(Entry::Symlink(link)) if &*link.target == b"../outside"));
+    assert!(
+        matches!(tree.get(&path("a/link")), Some(Entry::Symlink(link)) if &*link.target == b"../outside")
+    );
     assert_eq!(tree.dir_at(&path("empty")).unwrap().children().len(), 0);
     assert_eq!(tree.totals().files, 2);
     assert_eq!(tree.totals().unknown, 0);
@@ -219,7 +221,10 @@ fn rules_decide_what_is_looked_at() {
     std::fs::remove_file(folder.at("src/c.rs")).unwrap();
     assert!(replica.scan(&paths(&["src/c.rs"])).unwrap().tree.get(&path("src")).is_none());
     folder.write("doc/new/g.rs", "g");
-    assert_eq!(digest_at(&replica.scan(&paths(&["doc/new"])).unwrap().tree, "doc/new/g.rs"), Digest::of(b"g"));
+    assert_eq!(
+        digest_at(&replica.scan(&paths(&["doc/new"])).unwrap().tree, "doc/new/g.rs"),
+        Digest::of(b"g")
+    );
 }
 
 #[test]
@@ -266,4 +271,27 @@ fn very_deep_trees_are_scanned_and_too_long_paths_are_reported() {
     // The standard library's removal needs more stack for this than a test thread has.
     let status = std::process::Command::new("rm").arg("-rf").arg(&folder.root).status().unwrap();
     assert!(status.success());
+}
+
+#[test]
+fn scan_that_is_interrupted_ends_soon_and_keeps_the_snapshot() {
+    let folder = Folder::new();
+    folder.write("a", "1");
+    let replica = folder.replica();
+    full(&replica);
+    // Takes minutes to read.
+    std::fs::File::create(folder.at("huge")).unwrap().set_len(1 << 41).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                replica.interrupt();
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let result = replica.scan(&Extent::Full);
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(result.err(), Some(evenfold_fs::scan::ScanError::Stopped));
+    });
+    assert_eq!(replica.snapshot().unwrap().tree.totals().files, 1);
 }

@@ -182,7 +182,8 @@ fn set(faults: &Faults, at: &str, fault: Fault) {
 #[track_caller]
 fn assert_unknown(snapshot: &Snapshot, at: &str, kind: ProblemKind) {
     assert_eq!(snapshot.tree.get(&path(at)), Some(&Entry::Unknown(kind)));
-    let found: Vec<_> = snapshot.problems.iter().map(|problem| (problem.path.clone(), problem.kind)).collect();
+    let found: Vec<_> =
+        snapshot.problems.iter().map(|problem| (problem.path.clone(), problem.kind)).collect();
     assert_eq!(found, [(path(at), kind)]);
 }
 
@@ -205,10 +206,7 @@ fn folder_that_cannot_be_listed_is_unknown_and_comes_back_whole() {
 fn root_that_cannot_be_listed_gives_no_snapshot() {
     let (_folder, replica, faults, _) = faulty();
     set(&faults, "", Fault::CannotList);
-    assert!(matches!(
-        replica.scan(&Extent::Full),
-        Err(evenfold_fs::scan::ScanError::RootUnreadable(_))
-    ));
+    assert!(matches!(replica.scan(&Extent::Full), Err(evenfold_fs::scan::ScanError::RootUnreadable(_))));
     assert_eq!(replica.snapshot().unwrap().tree.totals().files, 2);
 }
 

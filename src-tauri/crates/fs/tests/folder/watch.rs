@@ -59,9 +59,7 @@ impl Watched {
 
     #[track_caller]
     fn until_file(&self, at: &str, content: &str) {
-        let holds = |tree: &Arc<Dir>| {
-            matches!(tree.get(&path(at)), Some(Entry::File(file)) if file.digest == Digest::of(content.as_bytes()))
-        };
+        let holds = |tree: &Arc<Dir>| matches!(tree.get(&path(at)), Some(Entry::File(file)) if file.digest == Digest::of(content.as_bytes()));
         self.until(&format!("'{content}' in '{at}'"), holds);
     }
 
@@ -144,9 +142,10 @@ fn permissions_links_and_hard_links_are_told() {
     use std::os::unix::fs::PermissionsExt;
     let w = Watched::new(|folder| folder.write("d/f", "1"));
     std::fs::set_permissions(w.folder.at("d/f"), PermissionsExt::from_mode(0o600)).unwrap();
-    w.until("new bits", |tree| {
-        matches!(tree.get(&path("d/f")), Some(Entry::File(file)) if file.mode.bits() == 0o600)
-    });
+    w.until(
+        "new bits",
+        |tree| matches!(tree.get(&path("d/f")), Some(Entry::File(file)) if file.mode.bits() == 0o600),
+    );
     std::os::unix::fs::symlink("f", w.folder.at("d/link")).unwrap();
     w.until("link", |tree| matches!(tree.get(&path("d/link")), Some(Entry::Symlink(_))));
     std::fs::hard_link(w.folder.at("d/f"), w.folder.at("d/hard")).unwrap();
@@ -195,11 +194,12 @@ fn more_events_than_the_kernel_keeps_are_one_overflow() {
     folder.write("b", "x");
     for at in 0..limit.trim().parse::<u32>().unwrap() + 5000 {
         // The kernel merges an event with an equal one just before it, so two files take turns.
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600 | at % 8);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600 | (at % 8));
         std::fs::set_permissions(folder.at(if at % 2 == 0 { "a" } else { "b" }), mode).unwrap();
     }
     drop(release);
-    let overflowed = std::iter::from_fn(|| events.recv_timeout(LIMIT).ok()).any(|event| event == Event::Overflow);
+    let overflowed =
+        std::iter::from_fn(|| events.recv_timeout(LIMIT).ok()).any(|event| event == Event::Overflow);
     assert!(overflowed);
 }
 
@@ -227,4 +227,49 @@ fn event_comes_within_milliseconds_of_the_close() {
     // Far above what it takes (tens of microseconds), because the machine may be busy with other tests.
     assert!(took[50] < Duration::from_millis(50), "median {:?}", took[50]);
     println!("median {:?}, worst {:?}", took[50], took[100]);
+}
+
+#[test]
+fn folders_that_a_batch_made_or_moved_are_watched() {
+    use evenfold_core::apply::{Batch, Move, Outcome};
+    use evenfold_core::plan::Change;
+    use evenfold_core::transfer::{Item, Piece};
+    use evenfold_core::{Child, File, Mode, Mtime, Name};
+
+    let w = Watched::new(|folder| folder.write("old/sub/f", "1"));
+    let dir = |name: &str, below: Child| Child {
+        name: Name::new(name.as_bytes()).unwrap(),
+        entry: Entry::dir(Mode::new(0o755), vec![below]),
+    };
+    let content = b"from afar";
+    let file = File {
+        digest: Digest::of(content),
+        size: content.len() as u64,
+        mtime: Mtime { secs: 1_600_000_000, nanos: 0 },
+        mode: Mode::new(0o644),
+    };
+    let leaf = Child { name: Name::new(b"g").unwrap(), entry: Entry::File(file) };
+    let made = dir("made", dir("deep", leaf)).entry;
+    let moved = w.replica.snapshot().unwrap().tree.get(&path("old")).unwrap().clone();
+    let batch = Batch {
+        id: 5,
+        moves: vec![Move { from: path("old"), to: path("new"), entry: moved }],
+        changes: vec![Change { path: path("made"), old: None, new: Some(made) }],
+        items: vec![Item { digest: file.digest, size: file.size, path: path("x") }],
+        ..Batch::default()
+    };
+    assert_eq!(w.replica.prepare(&batch, &[]).len(), 1);
+    let piece = Piece::Whole { item: 0, bytes: content.to_vec() };
+    let applied = w.replica.apply(&batch, &mut std::iter::once(piece), &()).unwrap();
+    assert!(applied.report.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Applied { .. })));
+    assert_eq!(applied.report.epoch, 1);
+    let tree = w.replica.snapshot().unwrap().tree;
+    assert_eq!(digest_at(&tree, "made/deep/g"), file.digest);
+    assert_eq!(digest_at(&tree, "new/sub/f"), Digest::of(b"1"));
+
+    w.folder.write("made/deep/g", "edited");
+    w.until_file("made/deep/g", "edited");
+    w.folder.write("new/sub/f", "edited");
+    w.until_file("new/sub/f", "edited");
+    assert_eq!(full(&w.replica).tree, full(&w.folder.replica()).tree);
 }
