@@ -68,6 +68,11 @@ impl Context {
     pub(crate) async fn engine(&self, network: Network) -> Result<Engine, ApiError> {
         let config = self.config(Flags::default())?;
         let name = (config.name.origin != Origin::Default).then_some(config.name.value);
+        // A command that may do without does not open a port that nobody chose, nor tell peers about it.
+        let network = match network {
+            Network::IfPossible if config.listen.origin == Origin::Default => Network::DialOnly,
+            other => other,
+        };
         let options = Options { listen: config.listen.value, name, network };
         let engine = engine::open(&self.home, self.command, options).await?;
         if let Engine::Own(own) = &engine {

@@ -108,9 +108,11 @@ pub(crate) fn table(rows: &[Vec<Line>]) -> Vec<Line> {
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let aligned = |row: &Vec<Line>| {
         let mut line = Line::default();
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+        // Nothing stands after the last cell that says something.
+        let said = row.iter().rposition(|cell| cell.width() > 0).map_or(0, |last| last + 1);
+        for (column, (cell, width)) in row.iter().zip(&widths).take(said).enumerate() {
             line.0.extend(cell.0.iter().cloned());
-            if column + 1 < row.len() {
+            if column + 1 < said {
                 line = line.then(Style::Plain, " ".repeat(width - cell.width() + 2));
             }
         }
@@ -251,9 +253,10 @@ mod tests {
         let rows = [
             vec![Line::plain("東京"), Line::styled(Style::Good, "a"), Line::plain("last")],
             vec![Line::plain("x"), Line::plain("longer"), Line::plain("end")],
+            vec![Line::plain("y"), Line::plain(""), Line::plain("")],
         ];
         let lines: Vec<String> = table(&rows).iter().map(|line| line.render(false)).collect();
-        assert_eq!(lines, ["東京  a       last", "x     longer  end"]);
+        assert_eq!(lines, ["東京  a       last", "x     longer  end", "y"]);
         assert!(table(&[]).is_empty());
     }
 }

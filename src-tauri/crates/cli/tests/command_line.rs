@@ -39,7 +39,10 @@ fn wrong_setting_is_told_before_anything_is_written() {
     let home = home();
     let mut command = evenfold(home.path());
     command.args(["share", "/", "--name", "p", "--set", "exlude=*.tmp"]);
-    finish(&mut command).exits(2).says("did you mean exclude?").says("hint: The settings are");
+    finish(&mut command)
+        .exits(2)
+        .says("there is no setting \"exlude\"; nothing was changed")
+        .says("hint: Did you mean exclude?");
     let mut command = evenfold(home.path());
     command.args(["--json", "share", "/", "--name", "p", "--kind", "mirrow"]);
     let output = finish(&mut command).exits(2);

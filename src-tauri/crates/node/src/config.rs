@@ -196,7 +196,7 @@ impl From<ConfigError> for ApiError {
                 "Make the file readable for this user, or remove it.".to_owned()
             }
         };
-        ApiError::new(ErrorCode::Setting, format!("{error}.")).with_hint(hint)
+        ApiError::new(ErrorCode::Setting, error.to_string()).with_hint(hint)
     }
 }
 

@@ -124,7 +124,7 @@ fn details(one: &RelationshipStatus, now: Timestamp) -> Vec<Line> {
     };
     if let Some(halt) = &one.halt {
         needs(format!("Held: {}", halt.message), &halt.hint);
-        if let Some(plan) = &halt.plan {
+        if let Some(plan) = halt.plan.as_ref().filter(|plan| !halt.hint.contains(*plan)) {
             needs("Once you have looked, it can be approved:".to_owned(), &format!("evenfold apply {plan}"));
         }
     }

@@ -50,77 +50,159 @@ async fn cycle(context: &mut Context, engine: &mut Engine, request: Request) -> 
     drop(bar);
     let Reply::Synced(synced) = reply? else { return Err(engine::unexpected()) };
     if context.out.is_json() {
-        context.out.document(&synced)?
+        context.out.document(&synced)?;
     } else {
-        context.out.lines(render(&synced))?
+        context.out.lines(render(&synced, engine.is_daemon()))?;
     }
     Ok(Exit::from(synced.as_ref()))
 }
 
-fn render(synced: &Synced) -> Vec<Line> {
+/// Says how a cycle ended. `goes_on` tells whether somebody continues after this command.
+fn render(synced: &Synced, goes_on: bool) -> Vec<Line> {
     let name = &synced.status.name;
-    let done = match synced.files {
-        0 => "Nothing had to be changed.".to_owned(),
-        files => format!("{} changed, {} travelled.", words::files(files), human_size(synced.bytes)),
+    let look = |command: &str| Line::plain(format!("Look with `evenfold {command} {name}`."));
+    let headline = |style: Style, text: &str| {
+        let done = match synced.files {
+            0 => String::new(),
+            files => format!(" {} changed, {} travelled.", words::files(files), human_size(synced.bytes)),
+        };
+        Line::styled(style, text).then(Style::Plain, done)
     };
-    let plan = || synced.plan.as_ref().map(words::plan).unwrap_or_default();
-    let mut lines = Vec::new();
-    match synced.outcome.as_str() {
-        "equal" => lines.push(Line::styled(Style::Good, "In sync. ").then(Style::Plain, done)),
-        "started" => lines.push(Line::plain(format!("Started. Look with `evenfold status {name}`."))),
-        "planned" => {
-            lines.extend(plan());
-            if let Some(id) = synced.plan.as_ref().and_then(|plan| plan.id.as_ref()) {
-                lines.push(
-                    Line::plain("Carry out exactly this with:  ")
-                        .then(Style::Strong, format!("evenfold apply {id}")),
-                );
-            }
-        }
+    let mut lines = match synced.outcome.as_str() {
+        "equal" => vec![headline(Style::Good, "In sync.")],
+        "started" => vec![Line::plain("Started."), look("status")],
+        "planned" => planned(synced, "Carry out exactly this with:  "),
         "conflicts" => {
             let waiting = words::counted(synced.status.conflicts, "conflict waits", "conflicts wait");
-            lines.push(
-                Line::styled(Style::Attention, format!("{waiting} for a decision. "))
-                    .then(Style::Plain, done),
-            );
-            lines.push(Line::plain(format!("Look with `evenfold conflicts {name}`.")));
+            vec![headline(Style::Attention, &format!("{waiting} for a decision.")), look("conflicts")]
         }
         "held" => {
-            lines.push(
-                Line::styled(Style::Attention, "Held; this needs your approval. ").then(Style::Plain, done),
-            );
-            match (&synced.status.halt, &synced.plan) {
-                (_, Some(_)) => lines.extend(plan()),
-                (Some(halt), None) => {
-                    lines.push(Line::plain(&halt.message));
-                    lines.push(Line::plain(&halt.hint));
-                }
-                (None, None) => {}
+            let mut lines = vec![headline(Style::Attention, "Held; this needs a person.")];
+            match (&synced.plan, &synced.status.halt) {
+                (None, Some(halt)) => lines.extend([Line::plain(&halt.message), Line::plain(&halt.hint)]),
+                (None, None) => lines.push(look("status")),
+                (Some(_), _) => lines.extend(planned(synced, "Approve exactly this with:  ")),
             }
-            let approve = synced.status.halt.as_ref().and_then(|halt| halt.plan.as_ref());
-            if let Some(id) = approve.or(synced.plan.as_ref().and_then(|plan| plan.id.as_ref())) {
-                lines.push(
-                    Line::plain("Approve exactly this with:  ")
-                        .then(Style::Strong, format!("evenfold apply {id}")),
-                );
-            }
+            lines
         }
-        "timeout" => lines.push(Line::styled(
-            Style::Attention,
-            format!("Not done in time; it goes on. Look with `evenfold status {name}`."),
-        )),
-        "differs" => {
-            lines.push(Line::styled(Style::Attention, "Not equal yet. ").then(Style::Plain, done));
-            lines.push(Line::plain(format!("Look with `evenfold check {name}`.")));
+        "timeout" if goes_on => {
+            vec![headline(Style::Attention, "Not done in time; it goes on."), look("status")]
         }
-        _ => lines.push(
-            Line::styled(Style::Attention, "Unknown: a side could not be verified. ")
-                .then(Style::Plain, done),
-        ),
-    }
+        "timeout" => vec![headline(Style::Attention, "Not done in time.")],
+        "differs" => vec![headline(Style::Attention, "Not equal yet."), look("check")],
+        _ => vec![headline(Style::Attention, "Unknown: a side could not be verified.")],
+    };
     if let Some(error) = synced.status.error.as_ref().filter(|_| synced.outcome != "equal") {
-        lines.push(Line::plain(&error.message));
-        lines.push(Line::plain(&error.hint));
+        lines.extend([Line::plain(&error.message), Line::plain(&error.hint)]);
     }
     lines
+}
+
+/// Shows the plan and, unless its own words do, how to have it carried out.
+fn planned(synced: &Synced, how: &str) -> Vec<Line> {
+    let Some(plan) = &synced.plan else { return Vec::new() };
+    let mut lines = words::plan(plan);
+    let said = |id: &str| plan.halt.as_ref().is_some_and(|halt| halt.hint.contains(id));
+    if let Some(id) = plan.id.as_ref().filter(|id| !said(id)) {
+        lines.push(Line::plain(how).then(Style::Strong, format!("evenfold apply {id}")));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use evenfold_node::api::{HaltInfo, Movement, PlanInfo, RelationshipStatus};
+
+    use super::*;
+
+    fn example(outcome: &str) -> Synced {
+        let status = RelationshipStatus {
+            id: "1".into(),
+            name: "photos".into(),
+            kind: "two-way".into(),
+            role: "spoke".into(),
+            state: "in-sync".into(),
+            halt: None,
+            verified_at: None,
+            unknown_since: None,
+            endpoints: Vec::new(),
+            drift: None,
+            progress: None,
+            conflicts: 2,
+            problems: 0,
+            error: None,
+            retry_at: None,
+        };
+        Synced { outcome: outcome.into(), status, plan: None, files: 0, bytes: 0 }
+    }
+
+    fn check(synced: &Synced, expected: &[&str], exit: Exit) {
+        let said: Vec<String> = render(synced, true).iter().map(|line| line.render(false)).collect();
+        assert_eq!(said, expected);
+        assert_eq!(Exit::from(synced), exit);
+    }
+
+    #[test]
+    fn every_outcome_has_its_words_and_its_code() {
+        check(
+            &Synced { files: 12, bytes: 3_400_000, ..example("equal") },
+            &["In sync. 12 files changed, 3.4 MB travelled."],
+            Exit::Done,
+        );
+        check(&example("equal"), &["In sync."], Exit::Done);
+        check(&example("started"), &["Started.", "Look with `evenfold status photos`."], Exit::Done);
+        check(
+            &example("conflicts"),
+            &["2 conflicts wait for a decision.", "Look with `evenfold conflicts photos`."],
+            Exit::Conflicts,
+        );
+        check(&example("differs"), &["Not equal yet.", "Look with `evenfold check photos`."], Exit::Differs);
+        check(&example("unknown"), &["Unknown: a side could not be verified."], Exit::Unknown);
+        check(&example("of a newer node"), &["Unknown: a side could not be verified."], Exit::Unknown);
+        check(
+            &example("timeout"),
+            &["Not done in time; it goes on.", "Look with `evenfold status photos`."],
+            Exit::Unknown,
+        );
+    }
+
+    #[test]
+    fn plan_is_shown_with_the_way_to_carry_it_out() {
+        let mut plan = PlanInfo {
+            id: Some("p7".into()),
+            kind: "two-way".into(),
+            ours: "desk".into(),
+            theirs: "nas".into(),
+            here: Movement::default(),
+            there: Movement { deleted: 3, ..Movement::default() },
+            conflicts: 0,
+            blocked: 0,
+            free_here: None,
+            free_there: None,
+            changes: Vec::new(),
+            halt: None,
+        };
+        let sentence = "Two-way. Will copy nothing; replace nothing; delete 3 files on nas.";
+        check(
+            &Synced { plan: Some(plan.clone()), ..example("planned") },
+            &[sentence, "Carry out exactly this with:  evenfold apply p7"],
+            Exit::Differs,
+        );
+        plan.halt = Some(HaltInfo {
+            code: "root-emptied".into(),
+            message: "the folder on desk is empty".into(),
+            hint: "if that is meant, run 'evenfold apply p7'".into(),
+            plan: Some("p7".into()),
+        });
+        check(
+            &Synced { plan: Some(plan), ..example("held") },
+            &[
+                "Held; this needs a person.",
+                sentence,
+                "Held: the folder on desk is empty",
+                "if that is meant, run 'evenfold apply p7'",
+            ],
+            Exit::Held,
+        );
+    }
 }

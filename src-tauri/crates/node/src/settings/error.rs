@@ -7,7 +7,7 @@ use crate::api::{ApiError, ErrorCode};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
     /// There is no such kind.
-    #[error("there is no kind {kind:?}{}", meant(*nearest))]
+    #[error("there is no kind {kind:?}")]
     UnknownKind {
         /// What was given.
         kind: String,
@@ -15,7 +15,7 @@ pub enum SettingError {
         nearest: Option<&'static str>,
     },
     /// There is no such key.
-    #[error("there is no setting {key:?}{}", meant(*nearest))]
+    #[error("there is no setting {key:?}")]
     UnknownKey {
         /// What was given.
         key: String,
@@ -45,19 +45,19 @@ pub enum SettingError {
 }
 
 fn meant(nearest: Option<&str>) -> String {
-    nearest.map(|word| format!("; did you mean {word}?")).unwrap_or_default()
+    nearest.map(|word| format!("Did you mean {word}? ")).unwrap_or_default()
 }
 
 impl SettingError {
     /// Returns what to do instead.
     pub fn hint(&self) -> String {
         match self {
-            Self::UnknownKind { .. } => {
-                format!("The kinds are {}.", Kind::ALL.map(Kind::name).join(", "))
+            Self::UnknownKind { nearest, .. } => {
+                format!("{}The kinds are {}.", meant(*nearest), Kind::ALL.map(Kind::name).join(", "))
             }
-            Self::UnknownKey { .. } => {
+            Self::UnknownKey { nearest, .. } => {
                 let names: Vec<&str> = Key::ALL.iter().map(|key| key.name()).collect();
-                format!("The settings are {}.", names.join(", "))
+                format!("{}The settings are {}.", meant(*nearest), names.join(", "))
             }
             Self::WrongValue { key, .. } => format!("For example: {key}={}", key.example()),
             Self::GivenTwice { key } => format!("Give {key} once."),
@@ -70,6 +70,6 @@ impl SettingError {
 
 impl From<SettingError> for ApiError {
     fn from(error: SettingError) -> Self {
-        ApiError::new(ErrorCode::Setting, format!("Nothing was changed: {error}.")).with_hint(error.hint())
+        ApiError::new(ErrorCode::Setting, format!("{error}; nothing was changed")).with_hint(error.hint())
     }
 }
