@@ -24,6 +24,8 @@ pub fn reconcile(ancestor: &Arc<Dir>, ours: &Arc<Dir>, theirs: &Arc<Dir>, policy
     walk.plan
 }
 
+// What does not descend is kept out of line: the frames of the walk itself must be small, because paths may have
+// 2048 levels and the stack 2 MiB.
 struct Walk<'a> {
     policy: &'a Policy,
     plan: Plan,
@@ -92,6 +94,7 @@ impl Walk<'_> {
 
     /// Permission bits merge bit by bit, so they never conflict: a bit on which the sides differ takes the
     /// value that is not the ancestor's. Without an ancestor the stricter value holds.
+    #[inline(never)]
     fn directory_modes(&mut self, path: &RelPath, a: Option<Mode>, ours: &Arc<Dir>, theirs: &Arc<Dir>) {
         let (o, t) = (ours.mode(), theirs.mode());
         let target = match self.policy.flow {
@@ -115,6 +118,7 @@ impl Walk<'_> {
     }
 
     /// The sides differ at `path`, are not both directories, and changes travel both ways.
+    #[inline(never)]
     fn two_way(&mut self, path: &RelPath, a: Option<&Entry>, o: Option<&Entry>, t: Option<&Entry>) {
         match (o, t) {
             (None, Some(theirs)) => self.only_on(Side::Theirs, path, a, theirs),
@@ -219,6 +223,7 @@ impl Walk<'_> {
     }
 
     /// The sides differ at `path`, are not both directories, and changes travel from `source` only.
+    #[inline(never)]
     fn one_way(
         &mut self,
         path: &RelPath,
@@ -361,7 +366,7 @@ fn merge_metadata(a: Option<&File>, o: &File, t: &File) -> File {
 }
 
 /// Walks three sorted listings together and yields each name once with what stands there in each.
-fn merge_by_name<'a>(lists: [&'a [Child]; 3]) -> impl Iterator<Item = (&'a Name, [Option<&'a Entry>; 3])> {
+fn merge_by_name(lists: [&[Child]; 3]) -> impl Iterator<Item = (&Name, [Option<&Entry>; 3])> {
     let mut rest = lists;
     std::iter::from_fn(move || {
         let name = rest.iter().filter_map(|list| list.first()).map(|child| &child.name).min()?;
