@@ -21,29 +21,42 @@ pub struct Edit {
 /// Returns `tree` after `edits`, applied in their order. Directories that an edit needs and that are not there
 /// are made with permission bits `0o755`. Untouched subtrees are shared with `tree`.
 pub fn edit(tree: &Arc<Dir>, edits: impl IntoIterator<Item = Edit>) -> Arc<Dir> {
-    let mut trie = Trie::default();
+    let mut trie = Trie { nodes: vec![Node::default()] };
     for edit in edits {
-        trie.insert(&edit.path.clone(), edit);
+        trie.insert(edit);
     }
-    if trie.below.is_empty() {
-        return Arc::clone(tree);
+    match trie.nodes.first() {
+        Some(root) if !root.below.is_empty() => {
+            Arc::new(Dir::new(tree.mode(), trie.merged(tree.children(), root)))
+        }
+        _ => Arc::clone(tree),
     }
-    Arc::new(Dir::new(tree.mode(), merged(tree.children(), trie.below)))
+}
+
+/// Edits arranged by path. Nodes refer to each other by index, so that the deepest path needs no stack to drop.
+struct Trie {
+    nodes: Vec<Node>,
 }
 
 #[derive(Default)]
-struct Trie {
+struct Node {
     own: Option<Edit>,
-    below: BTreeMap<Name, Trie>,
+    below: BTreeMap<Name, usize>,
 }
 
 impl Trie {
-    fn insert(&mut self, path: &RelPath, edit: Edit) {
-        let mut node = self;
-        for component in path.components() {
+    fn insert(&mut self, edit: Edit) {
+        let mut at = 0;
+        for component in edit.path.components() {
             let Ok(name) = Name::new(component) else { return };
-            node = node.below.entry(name).or_default();
+            let next = self.nodes.len();
+            let Some(node) = self.nodes.get_mut(at) else { return };
+            at = *node.below.entry(name).or_insert(next);
+            if at == next {
+                self.nodes.push(Node::default());
+            }
         }
+        let Some(node) = self.nodes.get_mut(at) else { return };
         // A complete entry, or absence, makes earlier edits below it void.
         if !edit.shallow {
             node.below.clear();
@@ -62,48 +75,56 @@ impl Trie {
         });
     }
 
-    fn applied(self, base: Option<&Entry>) -> Option<Entry> {
-        let base = match self.own {
+    fn applied(&self, node: &Node, base: Option<&Entry>) -> Option<Entry> {
+        let base = match &node.own {
             None => base.cloned(),
-            Some(Edit { entry: Some(Entry::Dir(shell)), shallow: true, .. }) => {
-                let children =
-                    base.and_then(Entry::as_dir).map(|dir| dir.children().to_vec()).unwrap_or_default();
-                Some(Entry::dir(shell.mode(), children))
-            }
-            Some(edit) => edit.entry,
+            Some(edit) => edited(edit, base),
         };
-        if self.below.is_empty() {
+        if node.below.is_empty() {
             return base;
         }
         let (mode, children) = match &base {
             Some(Entry::Dir(dir)) => (dir.mode(), dir.children()),
-            _ if self.below.values().all(Trie::only_removes) => return base,
+            _ if self.below(node).all(|node| self.only_removes(node)) => return base,
             _ => (Mode::new(0o755), &[][..]),
         };
-        Some(Entry::dir(mode, merged(children, self.below)))
+        Some(Entry::dir(mode, self.merged(children, node)))
     }
 
-    fn only_removes(&self) -> bool {
-        self.own.as_ref().is_none_or(|edit| edit.entry.is_none())
-            && self.below.values().all(Trie::only_removes)
+    fn below<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = &'a Node> {
+        node.below.values().filter_map(|at| self.nodes.get(*at))
+    }
+
+    fn only_removes(&self, node: &Node) -> bool {
+        node.own.as_ref().is_none_or(|edit| edit.entry.is_none())
+            && self.below(node).all(|node| self.only_removes(node))
+    }
+
+    /// Both listings are in the order of their names, and so is the result.
+    fn merged(&self, children: &[Child], node: &Node) -> Vec<Child> {
+        let mut result = Vec::with_capacity(children.len() + node.below.len());
+        let mut children = children.iter().peekable();
+        for (name, at) in &node.below {
+            while let Some(child) = children.next_if(|child| child.name < *name) {
+                result.push(child.clone());
+            }
+            let base = children.next_if(|child| child.name == *name).map(|child| &child.entry);
+            let entry = self.nodes.get(*at).and_then(|node| self.applied(node, base));
+            result.extend(entry.map(|entry| Child { name: name.clone(), entry }));
+        }
+        result.extend(children.cloned());
+        result
     }
 }
 
-fn merged(children: &[Child], mut edits: BTreeMap<Name, Trie>) -> Vec<Child> {
-    let mut result = Vec::with_capacity(children.len() + edits.len());
-    for child in children {
-        match edits.remove(&child.name) {
-            None => result.push(child.clone()),
-            Some(trie) => {
-                let entry = trie.applied(Some(&child.entry));
-                result.extend(entry.map(|entry| Child { name: child.name.clone(), entry }));
-            }
+fn edited(edit: &Edit, base: Option<&Entry>) -> Option<Entry> {
+    match (&edit.entry, edit.shallow) {
+        (Some(Entry::Dir(shell)), true) => {
+            let children = base.and_then(Entry::as_dir).map(|dir| dir.children().to_vec());
+            Some(Entry::dir(shell.mode(), children.unwrap_or_default()))
         }
+        (entry, _) => entry.clone(),
     }
-    for (name, trie) in edits {
-        result.extend(trie.applied(None).map(|entry| Child { name, entry }));
-    }
-    result
 }
 
 #[cfg(test)]
@@ -146,6 +167,20 @@ mod tests {
         let edited = edit(&tree, [Edit { shallow: true, ..set("a", Some(shell)) }]);
         let dir = edited.dir_at(&RelPath::new(b"a").unwrap()).unwrap();
         assert_eq!((dir.mode().bits(), dir.children().len()), (0o700, 1));
+    }
+
+    #[test]
+    fn shallow_edit_after_a_complete_one_keeps_what_that_one_brought() {
+        let shell = Entry::dir(Mode::new(0o500), Vec::new());
+        let dir = Entry::Dir(edit(&Arc::new(Dir::empty()), [set("x", Some(file("1")))]));
+        let edits = [
+            set("a", Some(dir)),
+            set("a/y", Some(file("2"))),
+            Edit { shallow: true, ..set("a", Some(shell)) },
+        ];
+        let edited = edit(&Arc::new(Dir::empty()), edits);
+        let dir = edited.dir_at(&RelPath::new(b"a").unwrap()).unwrap();
+        assert_eq!((dir.mode().bits(), dir.children().len()), (0o500, 2));
     }
 
     #[test]

@@ -333,10 +333,14 @@ impl Entry {
         match self {
             Entry::Unknown(_) => None,
             Entry::Dir(dir) if dir.has_unknown() => {
-                let known = dir.children.iter().filter_map(|child| {
-                    child.entry.without_unknown().map(|entry| Child { name: child.name.clone(), entry })
-                });
-                Some(Entry::dir(dir.mode, known.collect()))
+                // A plain loop: its frames are a third of an iterator's, and trees may have 2048 levels.
+                let mut known = Vec::with_capacity(dir.children.len());
+                for child in &dir.children {
+                    if let Some(entry) = child.entry.without_unknown() {
+                        known.push(Child { name: child.name.clone(), entry });
+                    }
+                }
+                Some(Entry::dir(dir.mode, known))
             }
             other => Some(other.clone()),
         }

@@ -22,6 +22,8 @@ pub mod safety;
 pub mod select;
 pub mod settle;
 pub mod snapshot;
+#[cfg(test)]
+mod tests;
 pub mod transfer;
 
 pub use digest::Digest;
