@@ -20,7 +20,6 @@ use crate::config::{Config, Flags};
 use crate::home::Home;
 use crate::node::{Node, db};
 use crate::relationship::Relationship;
-use crate::versions::folder_failed;
 
 /// Most lines of the log that are returned.
 const MOST_LINES: u32 = 10_000;
@@ -70,19 +69,22 @@ impl Node {
             }
         }
         self.store.history().index_pending().await.map_err(db)?;
-        failure.map_or(Ok(report), |error| {
-            let message = format!("{}; the other folders were cleaned up", error.message);
-            Err(ApiError { message, ..error })
-        })
+        failure.map_or(Ok(report), Err)
     }
 
     async fn clean(&self, relationship: &Relationship) -> Result<Cleaned, ApiError> {
         let settings = relationship.settings();
         let id = relationship.row().id;
         let keep = Keep { age: settings.versions_keep, bytes: settings.versions_max };
-        let cleaned = relationship.local.on_disk(move |replica| clean_disk(replica, id, &keep, settings.lease)).await;
-        let cleaned = cleaned.map_err(|error| folder_failed(relationship, error))?;
-        let cleaned = cleaned.map_err(|error| folder_failed(relationship, format!("it cannot be cleaned up: {error}")))?;
+        let cleaned =
+            relationship.local.on_disk(move |replica| clean_disk(replica, id, &keep, settings.lease)).await;
+        let failed = |error: String| {
+            let root = relationship.local.root().display();
+            let message = format!("{root} was not cleaned up: {error}; all other folders were");
+            ApiError::new(ErrorCode::Folder, message).with_hint("see 'evenfold doctor'")
+        };
+        let cleaned =
+            cleaned.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
         if cleaned.versions.sets > 0 {
             self.forget_versions(id, &cleaned.left).await?;
         }
@@ -113,9 +115,12 @@ impl Node {
     pub(crate) async fn log(&self, lines: u32) -> Result<Vec<String>, ApiError> {
         let dir = self.home.join("log");
         let shown = dir.display().to_string();
-        let read = tokio::task::spawn_blocking(move || newest_lines(&dir, lines.min(MOST_LINES) as usize)).await;
+        let read =
+            tokio::task::spawn_blocking(move || newest_lines(&dir, lines.min(MOST_LINES) as usize)).await;
         let read = read.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
-        read.map_err(|error| ApiError::new(ErrorCode::Io, format!("the log in {shown} cannot be read: {error}")))
+        read.map_err(|error| {
+            ApiError::new(ErrorCode::Io, format!("the log in {shown} cannot be read: {error}"))
+        })
     }
 
     /// Returns the settings of the node and where each comes from.

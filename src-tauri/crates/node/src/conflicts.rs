@@ -37,7 +37,7 @@ pub(crate) enum Dispute {
     /// Conflict copies stand beside the path.
     Copies,
     /// A rule leaves the decision to a person.
-    Refused(Conflict),
+    Refused(Box<Conflict>),
 }
 
 /// One version of a path under dispute.
@@ -75,16 +75,23 @@ impl Node {
     }
 
     /// Returns the conflicts of all relationships whose folders can be looked at.
+    ///
+    /// # Errors
+    /// Where there are none, but a folder could not be looked at: that is not the same as none.
     pub(crate) async fn all_cases(&self) -> Result<Vec<Case>, ApiError> {
         let mut cases = Vec::new();
+        let mut failure = None;
         for relationship in self.all() {
             match self.cases(&relationship).await {
                 Ok(found) => cases.extend(found),
                 // Its state says so, with what to do; the others are listed all the same.
-                Err(error) => tracing::warn!(%error, "the conflicts of a relationship cannot be listed"),
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(cases)
+        match failure {
+            Some(error) if cases.is_empty() => Err(error),
+            _ => Ok(cases),
+        }
     }
 
     /// Returns the conflicts of a relationship, by path.
@@ -114,7 +121,9 @@ impl Node {
                 versions,
             });
         }
-        if let (Some(spoke), Some(last)) = (relationship.spoke(), relationship.state().and_then(|state| state.last)) {
+        if let (Some(spoke), Some(last)) =
+            (relationship.spoke(), relationship.state().and_then(|state| state.last))
+        {
             for conflict in &last.plan.conflicts {
                 // Whoever changed our side since then has decided, or made it another conflict.
                 if tree.get(&conflict.path) != conflict.ours.as_ref() {
@@ -131,7 +140,7 @@ impl Node {
                     id: id_of(id, &path),
                     versions: versions.collect(),
                     path,
-                    dispute: Dispute::Refused(conflict.clone()),
+                    dispute: Dispute::Refused(Box::new(conflict.clone())),
                 });
             }
         }

@@ -1,6 +1,6 @@
 //! The node's self-check: each finding says what was looked at, what was found and what to do.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ impl Node {
     /// # Errors
     /// Where the database cannot be read at all.
     pub(crate) async fn doctor(&self) -> Result<Vec<DoctorFinding>, ApiError> {
-        let mut findings = vec![self.check_home(), self.check_key(), self.check_database().await?, self.check_listening()];
+        let mut findings =
+            vec![self.check_home(), self.check_key(), self.check_database().await?, self.check_listening()];
         let mut dirs = 0;
         for relationship in self.all() {
             let (found, dirs_here) = check_folder(&relationship).await;
@@ -51,7 +52,10 @@ impl Node {
         let rows = self.store.relationships().list().await.map_err(db)?;
         for row in rows.iter().filter(|row| self.by_id(row.id).is_none()) {
             let message = "it is recorded, but could not be started; see 'evenfold log'";
-            let hint = format!("mend the cause and start the node again, or remove it: evenfold rel remove {}", row.id);
+            let hint = format!(
+                "mend the cause and start the node again, or remove it: evenfold rel remove {}",
+                row.id
+            );
             findings.push(error(format!("relationship {}", row.name), message, hint));
         }
         let limit = std::fs::read_to_string(WATCH_LIMIT).ok().and_then(|text| text.trim().parse().ok());
@@ -71,9 +75,11 @@ impl Node {
     async fn check_database(&self) -> Result<DoctorFinding, ApiError> {
         let relationships = self.store.relationships().list().await.map_err(db)?.len();
         let peers = self.store.peers().list().await.map_err(db)?.len();
-        let file: PathBuf = self.home.join("state.db");
-        let size = std::fs::metadata(&file).map(|stat| human_size(stat.len())).unwrap_or_default();
-        let message = format!("{size}; {relationships} relationships, {peers} paired machines");
+        // What was written last stands in the log beside it.
+        let files = ["state.db", "state.db-wal"].map(|name| std::fs::metadata(self.home.join(name)));
+        let size: u64 = files.into_iter().flatten().map(|stat| stat.len()).sum();
+        let size = human_size(size);
+        let message = format!("readable, {size}; relationships: {relationships}, paired machines: {peers}");
         Ok(ok("database", message))
     }
 
@@ -129,7 +135,11 @@ async fn check_folder(relationship: &Relationship) -> (Vec<DoctorFinding>, u64) 
     if totals.unknown > 0 {
         let message = format!("{root}: {size}; {} entries cannot take part", human_count(totals.unknown));
         let name = relationship.row().name;
-        findings.push(warning(check, message, format!("list them with 'evenfold check {name} --only error,corrupt'")));
+        findings.push(warning(
+            check,
+            message,
+            format!("list them with 'evenfold check {name} --only error,corrupt'"),
+        ));
     } else {
         findings.push(ok(check, format!("{root}: {size}")));
     }
@@ -143,7 +153,11 @@ fn check_space(name: &str, (free, total): (u64, u64)) -> DoctorFinding {
     let check = format!("free space for {name}");
     let message = format!("{} of {}", human_size(free), human_size(total));
     if free < LITTLE_SPACE.min(total / 20) {
-        warning(check, message, "make room, or drop old versions: lower 'versions.keep' and run 'evenfold gc'")
+        warning(
+            check,
+            message,
+            "make room, or drop old versions: lower 'versions.keep' and run 'evenfold gc'",
+        )
     } else {
         ok(check, message)
     }
@@ -168,9 +182,12 @@ fn private(check: &str, path: &Path, mend: &str) -> DoctorFinding {
     use std::os::unix::fs::PermissionsExt as _;
     let shown = path.display();
     match std::fs::metadata(path) {
-        Ok(stat) if stat.permissions().mode() & 0o077 == 0 => ok(check, format!("{shown}, kept to its owner")),
+        Ok(stat) if stat.permissions().mode() & 0o077 == 0 => {
+            ok(check, format!("{shown}, kept to its owner"))
+        }
         Ok(stat) => {
-            let message = format!("{shown} is open to others (mode {:o})", stat.permissions().mode() & 0o7777);
+            let message =
+                format!("{shown} is open to others (mode {:o})", stat.permissions().mode() & 0o7777);
             error(check, message, format!("run '{mend} {shown}'"))
         }
         Err(failed) => error(check, format!("{shown} cannot be looked at: {failed}"), "mend its permissions"),

@@ -11,6 +11,7 @@ mod care;
 mod check;
 mod conflicts;
 mod doctor;
+mod findings;
 mod history_query;
 mod hub;
 mod join;

@@ -1,13 +1,14 @@
 //! The one reason why a path is, or is not, in sync: a decision over what a comparison found, and the table of
 //! what to do about each reason.
 
+use std::sync::Arc;
+
 use evenfold_core::conflict::is_conflict_name;
 use evenfold_core::plan::{Blocked, Change};
 use evenfold_core::{Dir, Entry, ProblemKind, Reason, RelPath, Side};
 use evenfold_engine::{CycleReport, Ending};
-use std::sync::Arc;
 
-use crate::check::problem_words;
+use crate::findings::problem_words;
 
 /// Equal on both sides.
 pub(crate) const IN_SYNC: &str = "in-sync";
@@ -97,7 +98,8 @@ pub(crate) fn judge(path: &RelPath, facts: &Facts<'_>) -> Verdict {
     if let Some(found) = blocked.iter().find(|b| b.path.starts_with(path) && !special(b)) {
         return because(found, path, facts);
     }
-    if ours == theirs {
+    let folders = matches!((&ours, &theirs), (Some(Entry::Dir(_)), Some(Entry::Dir(_))));
+    if ours == theirs || (folders && !travels(path, report)) {
         return verdict(true, IN_SYNC, "apart from devices, sockets or pipes in it, which cannot be carried");
     }
     if let Some(held) = facts.held {
@@ -138,7 +140,9 @@ fn because(blocked: &Blocked, asked: &RelPath, facts: &Facts<'_>) -> Verdict {
             format!("on {}{place}: {words}", machine(side))
         }
         Reason::DestinationChanged => format!("the receiving side was changed by itself{place}"),
-        Reason::DestinationExtra => format!("it exists only on the receiving side, where it was never sent{place}"),
+        Reason::DestinationExtra => {
+            format!("it exists only on the receiving side, where it was never sent{place}")
+        }
         Reason::DeletionIgnored => format!("deleted on one side, and deletions do not travel{place}"),
         Reason::CompareOnly => format!("the relationship only compares{place}"),
         Reason::Refused(side, refusal) => format!("on {}{place}: {refusal}", machine(side)),
@@ -156,12 +160,27 @@ fn copies(path: &RelPath, tree: &Arc<Dir>) -> u64 {
         return 1;
     }
     let Some(dir) = tree.dir_at(&parent).filter(|dir| dir.totals().conflict_copies > 0) else { return 0 };
-    let names = dir.children().iter().filter_map(|child| evenfold_core::conflict::parse_conflict_name(&child.name));
+    let names =
+        dir.children().iter().filter_map(|child| evenfold_core::conflict::parse_conflict_name(&child.name));
     names.filter(|copy| copy.original == name).count() as u64
+}
+
+/// Tells whether anything at, above or below a path is about to change.
+fn travels(path: &RelPath, report: &CycleReport) -> bool {
+    let plan = &report.plan;
+    let lists = [&plan.copies_ours, &plan.copies_theirs, &plan.ours, &plan.theirs];
+    lists.into_iter().flatten().any(|change| related(&change.path, path))
 }
 
 fn direction(path: &RelPath, facts: &Facts<'_>) -> String {
     let plan = &facts.report.plan;
+    if let Some(conflict) = facts.report.settled.iter().find(|conflict| related(&conflict.path, path)) {
+        let place = at(&conflict.path, path);
+        return format!(
+            "changed on {} and on {}{place}; the rule for conflicts decides",
+            facts.ours, facts.theirs
+        );
+    }
     let touches = |changes: &[Change]| changes.iter().any(|change| related(&change.path, path));
     let to_ours = touches(&plan.ours) || touches(&plan.copies_ours);
     let to_theirs = touches(&plan.theirs) || touches(&plan.copies_theirs);
@@ -178,11 +197,17 @@ fn direction(path: &RelPath, facts: &Facts<'_>) -> String {
 pub(crate) fn next_step(code: &str) -> Option<&'static str> {
     Some(match code {
         IN_SYNC => "",
-        ABSENT => "Check the spelling. What was deleted is listed by 'evenfold history {R} --path {P}' and can be \
-                   brought back with 'evenfold restore {R} {P}'.",
-        CONFLICT_COPIES | CONFLICT => "List the versions with 'evenfold conflicts {R}' and decide with \
-                                       'evenfold resolve ID --keep NODE' or '--keep both'.",
-        EXCLUDED => "If it is to take part, change the rules: 'evenfold rel show {R}', then 'evenfold rel edit {R}'.",
+        ABSENT => {
+            "Check the spelling. What was deleted is listed by 'evenfold history {R} --path {P}' and can be \
+                   brought back with 'evenfold restore {R} {P}'."
+        }
+        CONFLICT_COPIES | CONFLICT => {
+            "List the versions with 'evenfold conflicts {R}' and decide with \
+                                       'evenfold resolve ID --keep NODE' or '--keep both'."
+        }
+        EXCLUDED => {
+            "If it is to take part, change the rules: 'evenfold rel show {R}', then 'evenfold rel edit {R}'."
+        }
         UNKNOWN => "Start 'evenfold daemon' there; it connects by itself, and this is known again.",
         NO_MEMBERS => "Join it from another machine with 'evenfold join'.",
         HELD => "See 'evenfold status {R}' for what to do.",
@@ -195,17 +220,27 @@ pub(crate) fn next_step(code: &str) -> Option<&'static str> {
         "name-clash" => "Rename one of the files whose names fall together on one of the machines.",
         "path-too-long" => "Shorten its name or those of the folders above it.",
         "other-file-system" => "Share what is mounted there as a folder of its own.",
-        "suspected-rot" => "Compare it with the other machine's. If it is damaged, delete it and the good one comes \
-                            back; if it is right, 'touch' it, so that it counts as an edit.",
-        "destination-changed" => "Undo the change on the receiving side, or let the source win with \
-                                  'evenfold rel edit {R} --set conflict=prefer:NODE'.",
+        "suspected-rot" => {
+            "Compare it with the other machine's. If it is damaged, delete it and the good one comes \
+                            back; if it is right, 'touch' it, so that it counts as an edit."
+        }
+        "destination-changed" => {
+            "Undo the change on the receiving side, or let the source win with \
+                                  'evenfold rel edit {R} --set conflict=prefer:NODE'."
+        }
         "destination-extra" => "Nothing need be done: it stays. Move it elsewhere if it should not be there.",
-        "deletion-ignored" => "Delete it on the other machine, too, or let deletions travel with \
-                               'evenfold rel edit {R} --set delete=propagate'.",
+        "deletion-ignored" => {
+            "Delete it on the other machine, too, or let deletions travel with \
+                               'evenfold rel edit {R} --set delete=propagate'."
+        }
         "compare-only" => "Nothing travels in a relationship of this kind; copy it by hand.",
         "moved-on" => "It changed while it was about to be replaced; the next cycle looks again by itself.",
-        "not-supplied" => "It changed or could not be read while it was sent; the next cycle tries again by itself.",
-        "damaged" => "The next cycle sends it again; if that repeats, check memory and disks of both machines.",
+        "not-supplied" => {
+            "It changed or could not be read while it was sent; the next cycle tries again by itself."
+        }
+        "damaged" => {
+            "The next cycle sends it again; if that repeats, check memory and disks of both machines."
+        }
         "no-space" => "Make room on that machine; the next cycle goes on by itself.",
         "name-not-possible" => "Rename it to something that every machine of the relationship allows.",
         "holds-untracked" => "Move what the rules leave out of that folder elsewhere, or delete it by hand.",
@@ -228,7 +263,17 @@ mod tests {
     #[test]
     fn every_reason_has_a_next_step() {
         let mut codes: Vec<&str> = vec![
-            IN_SYNC, ABSENT, CONFLICT_COPIES, EXCLUDED, UNKNOWN, NO_MEMBERS, HELD, PAUSED, MANUAL, PENDING, CONFLICT,
+            IN_SYNC,
+            ABSENT,
+            CONFLICT_COPIES,
+            EXCLUDED,
+            UNKNOWN,
+            NO_MEMBERS,
+            HELD,
+            PAUSED,
+            MANUAL,
+            PENDING,
+            CONFLICT,
         ];
         let refusals = [
             Refusal::MovedOn,
@@ -243,8 +288,12 @@ mod tests {
         ];
         codes.extend(refusals.map(|refusal| Reason::Refused(Side::Ours, refusal).code()));
         codes.extend(ProblemKind::ALL.map(|kind| Reason::Problem(Side::Ours, kind).code()));
-        let others =
-            [Reason::DestinationChanged, Reason::DestinationExtra, Reason::DeletionIgnored, Reason::CompareOnly];
+        let others = [
+            Reason::DestinationChanged,
+            Reason::DestinationExtra,
+            Reason::DeletionIgnored,
+            Reason::CompareOnly,
+        ];
         codes.extend(others.map(|reason| reason.code()));
         for code in codes {
             assert!(next_step(code).is_some_and(|next| code == IN_SYNC || !next.is_empty()), "{code}");
@@ -277,8 +326,15 @@ mod tests {
         change: impl FnOnce(&mut Facts<'a>),
         expected: (bool, &str),
     ) -> Verdict {
-        let mut facts =
-            Facts { report, refused: &[], held: None, paused: false, manual: false, ours: "desk", theirs: "nas" };
+        let mut facts = Facts {
+            report,
+            refused: &[],
+            held: None,
+            paused: false,
+            manual: false,
+            ours: "desk",
+            theirs: "nas",
+        };
         change(&mut facts);
         let found = judge(&path(at), &facts);
         assert_eq!((found.in_sync, found.code), expected);
@@ -343,16 +399,22 @@ mod tests {
         let (ours, theirs) = (Some(file("3")), Some(file("4")));
         report.plan.conflicts.push(Conflict { path: path("b"), ancestor: None, ours, theirs });
         check(&report, "b", |_| (), (false, CONFLICT));
+        report.settled = std::mem::take(&mut report.plan.conflicts);
+        let found = check(&report, "b", |_| (), (false, PENDING));
+        assert_eq!(found.evidence, "changed on desk and on nas; the rule for conflicts decides");
     }
 
     #[test]
     fn folder_that_is_equal_apart_from_a_socket_is_in_sync() {
         let socket = || ("s", Entry::Unknown(ProblemKind::Special));
-        let tree = dir(vec![("d", Entry::Dir(dir(vec![("a", file("1")), socket()])))]);
-        let mut report = report(tree.clone(), tree);
+        let with = dir(vec![("d", Entry::Dir(dir(vec![("a", file("1")), socket()])))]);
+        let without = dir(vec![("d", Entry::Dir(dir(vec![("a", file("1"))])))]);
+        let mut report = report(with, without);
         let reason = Reason::Problem(Side::Ours, ProblemKind::Special);
         report.blocked.push(Blocked { path: path("d/s"), reason });
         check(&report, "d", |_| (), (true, IN_SYNC));
         check(&report, "d/s", |_| (), (false, "special-file"));
+        report.theirs = report.ours.clone();
+        check(&report, "d", |_| (), (true, IN_SYNC));
     }
 }

@@ -41,10 +41,13 @@ impl Node {
     /// Where there is no such conflict or machine, or something changed meanwhile; nothing is lost then.
     pub(crate) async fn resolve(&self, id: &str, keep: &str) -> Result<(), ApiError> {
         let cases = self.all_cases().await?;
-        let mut hits = cases.into_iter().filter(|case| case.id == id || (id.len() >= 4 && case.id.starts_with(id)));
+        let mut hits =
+            cases.into_iter().filter(|case| case.id == id || (id.len() >= 4 && case.id.starts_with(id)));
         let (Some(case), None) = (hits.next(), hits.next()) else {
             let message = format!("no conflict '{}' waits here; nothing was changed", id.escape_debug());
-            return Err(ApiError::new(ErrorCode::NotFound, message).with_hint("list them with 'evenfold conflicts'"));
+            return Err(
+                ApiError::new(ErrorCode::NotFound, message).with_hint("list them with 'evenfold conflicts'")
+            );
         };
         match &case.dispute {
             Dispute::Copies => self.resolve_copies(&case, keep).await?,
@@ -75,7 +78,11 @@ impl Node {
                     epoch += 1;
                 }
                 let batch = clear(&case.path, &case.versions, kept);
-                if batch.changes.is_empty() { Ok(()) } else { self.carry_out(relationship, batch, epoch).await }
+                if batch.changes.is_empty() {
+                    Ok(())
+                } else {
+                    self.carry_out(relationship, batch, epoch).await
+                }
             }
         }
     }
@@ -90,7 +97,8 @@ impl Node {
         let batch = |moves, changes| Batch { id: rand::random(), moves, changes, ..Batch::default() };
         if keep == "both" {
             let Some(ours) = &conflict.ours else { return Err(no_such_version(case, keep)) };
-            let to = beside(&case.path, &self.name, &tree, &HashSet::new()).ok_or_else(|| no_name(&case.path))?;
+            let to =
+                beside(&case.path, &self.name, &tree, &HashSet::new()).ok_or_else(|| no_name(&case.path))?;
             let step = Move { from: case.path.clone(), to, entry: ours.clone() };
             return self.carry_out(relationship, batch(vec![step], Vec::new()), epoch).await;
         }
@@ -118,7 +126,8 @@ impl Node {
         ours: &Arc<Dir>,
     ) -> Result<(), ApiError> {
         let remote = connected(spoke)?;
-        let Some(theirs) = relationship.state().and_then(|state| state.last).map(|report| report.theirs.clone())
+        let Some(theirs) =
+            relationship.state().and_then(|state| state.last).map(|report| report.theirs.clone())
         else {
             return Err(moved_on(&conflict.path));
         };
@@ -199,7 +208,8 @@ async fn look(relationship: &Relationship, paths: Vec<RelPath>) -> Result<Snapsh
 fn connected(spoke: &Spoke) -> Result<Arc<crate::remote::RemoteEndpoint>, ApiError> {
     spoke.remote.borrow().clone().ok_or_else(|| {
         let message = format!("{} cannot be reached now; nothing was changed", spoke.hub_name);
-        ApiError::new(ErrorCode::Unreachable, message).with_hint("decide again when it is connected, or keep both")
+        ApiError::new(ErrorCode::Unreachable, message)
+            .with_hint("decide again when it is connected, or keep both")
     })
 }
 
@@ -223,7 +233,8 @@ fn no_name(path: &RelPath) -> ApiError {
 
 /// Says what a batch could not do; what it replaced or removed before is kept as a version.
 fn accomplished(batch: &Batch, report: &Report, machine: &str) -> Result<(), ApiError> {
-    let paths = batch.moves.iter().map(|step| &step.from).chain(batch.changes.iter().map(|change| &change.path));
+    let paths =
+        batch.moves.iter().map(|step| &step.from).chain(batch.changes.iter().map(|change| &change.path));
     for (path, outcome) in paths.zip(&report.outcomes) {
         let why = match outcome {
             Outcome::Refused(refusal) => refusal.to_string(),
@@ -233,7 +244,8 @@ fn accomplished(batch: &Batch, report: &Report, machine: &str) -> Result<(), Api
             },
         };
         let message = format!("'{path}' could not be decided on {machine}: {why}; nothing was lost");
-        return Err(ApiError::new(ErrorCode::Io, message).with_hint("mend the cause, list conflicts again, decide anew"));
+        return Err(ApiError::new(ErrorCode::Io, message)
+            .with_hint("mend the cause, list conflicts again, decide anew"));
     }
     Ok(())
 }
@@ -250,7 +262,9 @@ fn decide(versions: &[Version], keep: &str) -> Option<Decision> {
     }
     let written = |version: &Version| version.entry.as_file().map(|file| file.mtime);
     let of_machine = versions.iter().enumerate().filter(|(_, version)| names(keep, &version.machine));
-    of_machine.max_by_key(|(_, version)| (version.current, written(version))).map(|(at, _)| Decision::Keep(at))
+    of_machine
+        .max_by_key(|(_, version)| (version.current, written(version)))
+        .map(|(at, _)| Decision::Keep(at))
 }
 
 /// Gives the original name to the kept version, unless it has it.
@@ -384,10 +398,12 @@ mod tests {
 
     #[test]
     fn keeping_both_finds_names_that_are_free() {
-        let tree = dir(vec![("a.txt", file("theirs")), (COPY, file("mine")), ("a-My-Mac.txt", file("taken"))]);
+        let tree =
+            dir(vec![("a.txt", file("theirs")), (COPY, file("mine")), ("a-My-Mac.txt", file("taken"))]);
         let mut versions = two();
         versions.push(version("My.Mac", "a.conflict-20261121T140208Z-My-Mac.txt", "more", false));
-        let names: Vec<_> = both(&path("a.txt"), &versions, &tree).unwrap().moves.into_iter().map(|mv| mv.to).collect();
+        let names: Vec<_> =
+            both(&path("a.txt"), &versions, &tree).unwrap().moves.into_iter().map(|mv| mv.to).collect();
         assert_eq!(names, [path("a-My-Mac-2.txt"), path("a-My-Mac-3.txt")]);
     }
 

@@ -111,8 +111,10 @@ fn choose<'v>(
         };
         let message = match (version, at) {
             (Some(id), _) => format!("there is no version '{}' of '{path}' on this node", id.escape_debug()),
-            (None, Some(_)) => format!("'{path}' was not replaced since then, so what stood there stands there still"),
-            (None, None) => format!("there are no earlier versions of '{path}' on this node"),
+            (None, Some(_)) if !kept.is_empty() => {
+                format!("'{path}' was not replaced or deleted on this node since then")
+            }
+            (None, _) => format!("there are no earlier versions of '{path}' on this node"),
         };
         ApiError::new(ErrorCode::NotFound, message).with_hint(hint)
     })
@@ -139,7 +141,14 @@ mod tests {
 
     fn version(id: &str, secs: i64) -> Version {
         let at = Mtime { secs, nanos: 0 };
-        Version { id: id.to_owned(), path: RelPath::root(), at, kind: Kind::File, size: 1, mtime: Mtime::default() }
+        Version {
+            id: id.to_owned(),
+            path: RelPath::root(),
+            at,
+            kind: Kind::File,
+            size: 1,
+            mtime: Mtime::default(),
+        }
     }
 
     #[test]

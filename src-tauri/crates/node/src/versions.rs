@@ -18,8 +18,11 @@ use crate::text::{path_bytes, path_text};
 /// [`ErrorCode::Usage`] with what is wrong with it.
 pub(crate) fn rel_path(text: &PathText) -> Result<RelPath, ApiError> {
     let wrong = |why: String| {
-        ApiError::new(ErrorCode::Usage, format!("'{}' is no path below the folder: {why}", text.path.escape_debug()))
-            .with_hint("give it as it stands below the folder, such as notes/todo.txt")
+        ApiError::new(
+            ErrorCode::Usage,
+            format!("'{}' is no path below the folder: {why}", text.path.escape_debug()),
+        )
+        .with_hint("give it as it stands below the folder, such as notes/todo.txt")
     };
     let bytes = path_bytes(text).map_err(|error| wrong(error.to_string()))?;
     RelPath::new(&bytes).map_err(|error| wrong(error.to_string()))
@@ -41,13 +44,25 @@ impl Node {
         let relationship = self.find(wanted)?;
         let path = rel_path(path)?;
         let kept = self.kept(&relationship, &path).await?;
-        let rows = self.store.versions().of_path(relationship.row().id, &path).await.map_err(db)?;
-        let reasons: HashMap<String, String> = rows.into_iter().map(|row| (row.version, row.reason)).collect();
+        let mut reasons: HashMap<String, String> = HashMap::new();
+        // What was deleted with a folder is noted for the folder.
+        let mut place = Some(path);
+        while let Some(path) = place {
+            let rows = self.store.versions().of_path(relationship.row().id, &path).await.map_err(db)?;
+            for row in rows {
+                reasons.entry(row.version).or_insert(row.reason);
+            }
+            place = path.parent();
+        }
         Ok(kept.iter().map(|version| shown(version, reasons.get(&version.id))).collect())
     }
 
     /// Lists versions on the disk, which is the truth.
-    pub(crate) async fn kept(&self, relationship: &Relationship, path: &RelPath) -> Result<Vec<Version>, ApiError> {
+    pub(crate) async fn kept(
+        &self,
+        relationship: &Relationship,
+        path: &RelPath,
+    ) -> Result<Vec<Version>, ApiError> {
         let wanted = path.clone();
         let listed = relationship.local.on_disk(move |replica| replica.versions(&wanted)).await;
         let listed = listed.map_err(|error| folder_failed(relationship, error))?;

@@ -3,12 +3,12 @@
 use evenfold_core::snapshot::{Extent, Snapshot};
 use evenfold_core::{Entry, RelPath};
 use evenfold_engine::pair::Permission;
-use evenfold_engine::{Endpoint as _, Ending, Look};
+use evenfold_engine::{Ending, Endpoint as _, Look};
 use evenfold_fs::disk::{Disk as _, Kind, Place};
 use evenfold_ssh::PeerKey;
 
 use crate::api::{ApiError, PathText, Why, WhyEndpoint};
-use crate::check::problem_words;
+use crate::findings::problem_words;
 use crate::node::{Node, db};
 use crate::peers::time_text;
 use crate::plans::halt_info;
@@ -41,7 +41,9 @@ impl Node {
         path: &RelPath,
     ) -> Result<Vec<WhyEndpoint>, ApiError> {
         let name = relationship.row().name;
-        let told = |machine: &str, verdict: &Verdict, stands: String| endpoint(&name, path, machine, verdict, stands);
+        let told = |machine: &str, verdict: &Verdict, stands: String| {
+            endpoint(&name, path, machine, verdict, stands)
+        };
         if let Some(pattern) = self.left_out(relationship, path).await? {
             let verdict = excluded(&pattern);
             return Ok(vec![
@@ -93,9 +95,15 @@ impl Node {
         Ok(vec![told(&self.name, &verdict, ours), told(&spoke.hub_name, &verdict, theirs)])
     }
 
-    async fn why_hub(&self, relationship: &Relationship, path: &RelPath) -> Result<Vec<WhyEndpoint>, ApiError> {
+    async fn why_hub(
+        &self,
+        relationship: &Relationship,
+        path: &RelPath,
+    ) -> Result<Vec<WhyEndpoint>, ApiError> {
         let row = relationship.row();
-        let told = |machine: &str, verdict: &Verdict, stands: String| endpoint(&row.name, path, machine, verdict, stands);
+        let told = |machine: &str, verdict: &Verdict, stands: String| {
+            endpoint(&row.name, path, machine, verdict, stands)
+        };
         let left_out = self.left_out(relationship, path).await?;
         let own = relationship.local.scan(look_at(path), &[]).await;
         let Snapshot { tree, .. } = own.map_err(|error| folder_failed(relationship, error))?;
@@ -120,7 +128,11 @@ impl Node {
                     let seen = peer.and_then(|peer| peer.last_seen).and_then(time_text);
                     let seen = seen.map(|time| format!("; last seen {time}")).unwrap_or_default();
                     let evidence = format!("{name} cannot be asked: {}{seen}", error.message);
-                    others.push(told(&name, &Verdict { in_sync: false, code: UNKNOWN, evidence }, String::new()));
+                    others.push(told(
+                        &name,
+                        &Verdict { in_sync: false, code: UNKNOWN, evidence },
+                        String::new(),
+                    ));
                 }
             }
         }
@@ -144,7 +156,11 @@ impl Node {
     }
 
     /// Returns the rule by which a path is left out.
-    async fn left_out(&self, relationship: &Relationship, path: &RelPath) -> Result<Option<String>, ApiError> {
+    async fn left_out(
+        &self,
+        relationship: &Relationship,
+        path: &RelPath,
+    ) -> Result<Option<String>, ApiError> {
         let select = relationship.settings().select();
         if path.is_root() || (select.include.is_empty() && select.exclude.is_empty() && select.hidden) {
             return Ok(None);
@@ -172,14 +188,19 @@ impl Node {
             Some(Entry::Symlink(link)) => format!("a link to {}", String::from_utf8_lossy(&link.target)),
             Some(Entry::Dir(dir)) => {
                 let totals = dir.totals();
-                format!("a folder with {} files, {}", human_count(totals.files), human_size(totals.bytes))
+                let files = if totals.files == 1 { "file" } else { "files" };
+                format!("a folder with {} {files}, {}", human_count(totals.files), human_size(totals.bytes))
             }
             Some(Entry::File(file)) => {
                 let id = relationship.row().id;
                 let author = self.store.history().last_author(id, path, file.digest).await.map_err(db)?;
                 let author = author.map(|machine| format!(", written by {machine}")).unwrap_or_default();
                 let time = time_text(micros(file.mtime)).unwrap_or_default();
-                format!("{}, modified {time}, content {}{author}", human_size(file.size), file.digest.short(8))
+                format!(
+                    "{}, modified {time}, content {}{author}",
+                    human_size(file.size),
+                    file.digest.short(8)
+                )
             }
         })
     }
@@ -194,7 +215,13 @@ fn excluded(pattern: &str) -> Verdict {
     Verdict { in_sync: false, code: EXCLUDED, evidence: format!("left out by the rule '{pattern}'") }
 }
 
-fn endpoint(relationship: &str, path: &RelPath, machine: &str, verdict: &Verdict, stands: String) -> WhyEndpoint {
+fn endpoint(
+    relationship: &str,
+    path: &RelPath,
+    machine: &str,
+    verdict: &Verdict,
+    stands: String,
+) -> WhyEndpoint {
     let evidence: Vec<_> =
         [stands, verdict.evidence.clone()].into_iter().filter(|text| !text.is_empty()).collect();
     let next = next_step(verdict.code).unwrap_or_default();
