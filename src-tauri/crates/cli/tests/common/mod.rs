@@ -191,15 +191,46 @@ impl TestNode {
         finish(self.command().arg("--json").args(words)).ok().json()
     }
 
+    /// Starts the daemon again with a variable in its environment, and does not wait for anything.
+    #[track_caller]
+    pub fn spawn_with(&mut self, variable: &str, value: &str) {
+        self.spawn(&[(variable, value)]);
+    }
+
+    /// Waits until the daemon has ended by itself.
+    #[track_caller]
+    pub fn until_ended(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.as_mut().expect("the daemon was started").try_wait().unwrap() {
+                self.child = None;
+                return status;
+            }
+            assert!(began.elapsed() < LIMIT, "the daemon of {} does not end", self.name);
+            std::thread::sleep(PAUSE);
+        }
+    }
+
     /// Starts the daemon again, on the same home and port, and waits until it answers.
     #[track_caller]
     pub fn restart(&mut self) {
+        self.spawn(&[]);
+        self.until_it_answers();
+    }
+
+    #[track_caller]
+    fn spawn(&mut self, environment: &[(&str, &str)]) {
         assert!(self.child.is_none(), "the daemon of {} still runs", self.name);
         let log = std::fs::File::options().create(true).append(true).open(self.output_file()).unwrap();
         let words = ["daemon", "--listen", &self.address, "--name", &self.name];
         let mut command = dying_with_us(self.command().args(words).args(&self.words));
+        command.envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());
+    }
+
+    #[track_caller]
+    fn until_it_answers(&mut self) {
         let began = Instant::now();
         loop {
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();

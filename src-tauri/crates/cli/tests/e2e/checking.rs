@@ -1,0 +1,141 @@
+//! T23, T25, T26: how up to date two folders are, without moving anything.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use crate::common::tree::{tree, write};
+use crate::rig::{Pair, REL, alter_keeping_time, noise};
+
+fn set_age(path: &std::path::Path, seconds: u64) {
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_times(std::fs::FileTimes::new().set_modified(SystemTime::now() - Duration::from_secs(seconds)))
+        .unwrap();
+}
+
+/// A relationship that only compares, with equal contents and times on both sides.
+fn compared(files: usize) -> Pair {
+    let pair = Pair::with("two-way", &["trigger=manual", "exclude=*.tmp"], |a| {
+        for nth in 0..files {
+            write(a, format!("d{}/f{nth}", nth % 4), format!("content {nth}"));
+        }
+        write(a, "big", noise(23, 200_000));
+    });
+    for node in [&pair.hub, &pair.spoke] {
+        node.run(["check", REL]).ok();
+    }
+    pair
+}
+
+fn finding<'a>(check: &'a Value, path: &str) -> Option<&'a str> {
+    check["items"].as_array().unwrap().iter().find(|item| item["path"] == path)?["finding"].as_str()
+}
+
+#[test]
+fn t23_check_counts_every_kind_of_difference_and_moves_nothing() {
+    let pair = compared(20);
+    write(&pair.a, "missing", "only at the hub");
+    write(&pair.b, "extra", "only at the spoke");
+    write(&pair.a, "d0/f0", "newer at the hub");
+    write(&pair.a, "left out.tmp", "excluded");
+    let (before_a, before_b) = (tree(&pair.a), tree(&pair.b));
+    let check = pair.spoke.run(["check", REL, "--json"]).exits(3).json();
+    assert_eq!(check["verified"], true, "{check}");
+    assert_eq!(finding(&check, "missing"), Some("missing"), "{check}");
+    assert_eq!(finding(&check, "extra"), Some("orphaned"), "{check}");
+    assert_eq!(finding(&check, "d0/f0"), Some("stale"), "{check}");
+    let counts = &check["counts"];
+    assert_eq!(
+        (&counts["missing"], &counts["orphaned"], &counts["stale"], &counts["in_sync"]),
+        (&json!(1), &json!(1), &json!(1), &json!(20)),
+        "{check}"
+    );
+    assert_eq!((&counts["corrupt"], &counts["error"], &counts["unknown"]), (&json!(0), &json!(0), &json!(0)));
+    assert_eq!(check["bytes"]["missing"], 15, "{check}");
+    assert_eq!((tree(&pair.a), tree(&pair.b)), (before_a, before_b));
+    // The list can be narrowed; the numbers stay complete.
+    let only = pair.spoke.run(["check", REL, "--only", "missing", "--json"]).exits(3).json();
+    assert_eq!(only["items"].as_array().unwrap().len(), 1, "{only}");
+    assert_eq!(only["counts"], check["counts"]);
+    // The hub tells the same of its member.
+    let hub = pair.hub.run(["check", REL, "--json"]).exits(3).json();
+    assert_eq!(hub["counts"]["missing"], 1, "{hub}");
+}
+
+#[test]
+fn t23_special_file_is_an_error_and_excluded_ones_are_counted() {
+    let pair = compared(4);
+    let made = std::process::Command::new("mkfifo").arg(pair.b.join("pipe")).status().unwrap();
+    assert!(made.success());
+    write(&pair.b, "one.tmp", "x");
+    write(&pair.b, "d0/two.tmp", "x");
+    let check = pair.spoke.run(["check", REL, "--json"]).exits(3).json();
+    assert_eq!((finding(&check, "pipe"), &check["counts"]["error"]), (Some("error"), &json!(1)), "{check}");
+    assert_eq!(check["counts"]["excluded"], 2, "{check}");
+}
+
+#[test]
+fn t23_deep_check_finds_what_was_altered_with_equal_size_and_time() {
+    let pair = compared(6);
+    set_age(&pair.a.join("big"), 5000);
+    pair.sync();
+    // The first deep look flags nothing.
+    let clean = pair.spoke.run(["check", REL, "--deep", "--json"]).ok().json();
+    assert_eq!((&clean["counts"]["corrupt"], &clean["counts"]["in_sync"]), (&json!(0), &json!(7)), "{clean}");
+    alter_keeping_time(&pair.b.join("big"));
+    let deep = pair.spoke.run(["check", REL, "--deep", "--json"]).exits(3).json();
+    assert_eq!(finding(&deep, "big"), Some("corrupt"), "{deep}");
+    assert_eq!((&deep["counts"]["corrupt"], &deep["counts"]["in_sync"]), (&json!(1), &json!(6)), "{deep}");
+    assert_eq!(std::fs::read(pair.a.join("big")).unwrap(), noise(23, 200_000));
+}
+
+#[test]
+fn t25_moved_file_is_reported_as_moved() {
+    let pair = compared(4);
+    std::fs::create_dir(pair.b.join("sub")).unwrap();
+    std::fs::rename(pair.b.join("big"), pair.b.join("sub/big")).unwrap();
+    let check = pair.spoke.run(["check", REL, "--json"]).exits(3).json();
+    assert_eq!((finding(&check, "big"), &check["counts"]["moved"]), (Some("moved"), &json!(1)), "{check}");
+    assert_eq!(
+        (&check["counts"]["missing"], &check["counts"]["orphaned"]),
+        (&json!(0), &json!(0)),
+        "{check}"
+    );
+}
+
+#[test]
+fn t26_files_of_a_removed_folder_are_missing_one_by_one() {
+    let pair = Pair::with("compare", &["trigger=manual"], |_| ());
+    for root in [&pair.a, &pair.b] {
+        for nth in 0..50 {
+            write(root, format!("d/e{}/f{nth}", nth % 3), format!("{nth}"));
+            set_age(&root.join(format!("d/e{}/f{nth}", nth % 3)), 3600);
+        }
+        write(root, "stays", "x");
+        set_age(&root.join("stays"), 3600);
+    }
+    std::fs::remove_dir_all(pair.b.join("d")).unwrap();
+    let check = pair.spoke.run(["check", REL, "--json"]).exits(3).json();
+    assert_eq!(check["counts"]["missing"], 50, "{check}");
+    assert!(pair.a.join("d/e0/f0").exists() && !pair.b.join("d").exists());
+}
+
+#[test]
+fn t23_compare_only_writes_nothing_into_either_folder() {
+    let pair = Pair::with("compare", &[], |a| {
+        write(a, "one", "1");
+        write(a, "two", "2");
+    });
+    write(&pair.b, "three", "3");
+    let check = pair.spoke.run(["check", REL, "--json"]).exits(3).json();
+    assert_eq!(
+        (&check["counts"]["missing"], &check["counts"]["orphaned"]),
+        (&json!(2), &json!(1)),
+        "{check}"
+    );
+    pair.spoke.run(["sync", REL, "--wait"]).exits(3);
+    assert!(!pair.b.join("one").exists() && !pair.a.join("three").exists());
+    for root in [&pair.a, &pair.b] {
+        assert!(!root.join(".evenfold").exists(), "something was written into {}", root.display());
+    }
+}

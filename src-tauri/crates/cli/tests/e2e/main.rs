@@ -1,0 +1,29 @@
+//! Scenarios with real processes: nodes with homes of their own on loopback addresses, the command line, real folders.
+//!
+//! Each test is named by the number of its scenario and the outcome. All wait for conditions; none proves anything by a pause.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod rig;
+
+mod apart;
+mod checking;
+mod conflicts;
+mod content;
+mod deletion;
+mod events;
+mod guard;
+mod honesty;
+mod instances;
+mod interrupted;
+mod mirror;
+mod names;
+mod plans;
+mod settings;
+mod shapes;
+mod source_gone;
+mod star;
+mod strangers;
+mod why;

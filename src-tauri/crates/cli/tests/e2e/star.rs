@@ -1,0 +1,183 @@
+//! T18, T19, T21: four spokes around a hub that people work on, too.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::common::tree::{same, tree, write};
+use crate::common::{LIMIT, TestNode, eventually};
+use crate::rig::{REL, bytes, join, share, status, until_same};
+
+pub(crate) struct Star {
+    pub(crate) hub: TestNode,
+    pub(crate) folder: PathBuf,
+    /// Spokes with their folders.
+    pub(crate) spokes: Vec<(TestNode, PathBuf)>,
+}
+
+impl Star {
+    #[track_caller]
+    pub(crate) fn of(spokes: usize, settings: &[&str], fill: impl FnOnce(&Path)) -> Star {
+        let hub = TestNode::start("hub");
+        let folder = hub.folder("shared");
+        fill(&folder);
+        share(&hub, REL, &folder, "two-way", settings);
+        let mut star = Star { hub, folder, spokes: Vec::new() };
+        for nth in 1..=spokes {
+            star.add(&format!("c{nth}"));
+        }
+        star.until_same();
+        star
+    }
+
+    #[track_caller]
+    pub(crate) fn add(&mut self, name: &str) {
+        let spoke = TestNode::start(name);
+        spoke.pair_with(&self.hub);
+        let folder = join(&spoke, &self.hub, REL);
+        self.spokes.push((spoke, folder));
+    }
+
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+        std::iter::once(&self.folder).chain(self.spokes.iter().map(|(_, folder)| folder))
+    }
+
+    #[track_caller]
+    pub(crate) fn until_same(&self) {
+        for (_, folder) in &self.spokes {
+            until_same(&self.folder, folder);
+        }
+        // One that was reached first may have changed meanwhile.
+        eventually("all hold the same", || self.spokes.iter().all(|(_, folder)| same(&self.folder, folder)));
+    }
+}
+
+fn start(a: &Path) {
+    write(a, "notes.txt", "from the start");
+    write(a, "d/e/deep.txt", "below");
+}
+
+/// The quickest of a few edits counts: what else the machine does meanwhile is not our subject.
+#[track_caller]
+fn within_a_second(star: &Star, from: &Path, stem: &str) {
+    let began = Instant::now();
+    let mut quickest = LIMIT;
+    for nth in 0.. {
+        let name = format!("{stem} {nth}");
+        let content = format!("edit {nth} of {stem}");
+        let edited = Instant::now();
+        write(from, &name, &content);
+        eventually("the edit is everywhere", || {
+            star.folders().all(|folder| {
+                std::fs::read(folder.join(&name)).is_ok_and(|found| found == content.as_bytes())
+            })
+        });
+        quickest = quickest.min(edited.elapsed());
+        if quickest <= Duration::from_secs(1) {
+            return;
+        }
+        assert!(began.elapsed() < LIMIT, "the quickest edit took {quickest:?} to be everywhere");
+    }
+}
+
+#[test]
+fn t18_edit_at_one_spoke_reaches_all_within_a_second() {
+    let star = Star::of(4, &[], start);
+    within_a_second(&star, &star.spokes[0].1, "spoke");
+    star.until_same();
+}
+
+#[test]
+fn t18_edit_at_the_hub_reaches_all_spokes_within_a_second() {
+    let star = Star::of(4, &[], start);
+    within_a_second(&star, &star.folder, "hub");
+    star.until_same();
+}
+
+#[test]
+fn t18_nothing_echoes_when_nothing_changes() {
+    let star = Star::of(3, &[], start);
+    write(&star.spokes[0].1, "large", crate::rig::noise(18, 500_000));
+    star.until_same();
+    for (spoke, _) in &star.spokes {
+        eventually("the spoke has compared", || status(spoke)["state"] == "in-sync");
+    }
+    let count = || star.spokes.iter().map(|(spoke, _)| bytes(spoke, &star.hub)).sum::<u64>();
+    let before = count();
+    // What would echo does so at once; the pause only gives it the time.
+    std::thread::sleep(Duration::from_secs(3));
+    let after = count();
+    assert!(after - before < 100_000, "{} bytes travelled although nothing changed", after - before);
+    let trees: Vec<_> = star.folders().map(|folder| tree(folder)).collect();
+    assert!(trees.iter().all(|tree| tree.len() == trees[0].len()), "something new came up");
+}
+
+#[test]
+fn t19_edits_while_apart_keep_both_contents_under_the_same_names_everywhere() {
+    let mut star = Star::of(4, &[], start);
+    for (spoke, _) in &mut star.spokes[..2] {
+        assert!(spoke.stop().success());
+    }
+    write(&star.spokes[0].1, "notes.txt", "edited at c1 while apart");
+    write(&star.spokes[1].1, "notes.txt", "edited at c2 while apart, longer");
+    for (spoke, _) in &mut star.spokes[..2] {
+        spoke.restart();
+    }
+    let both = |folder: &Path| {
+        let files = tree(folder);
+        let holds = |content: &[u8]| {
+            files.keys().any(|path| std::fs::read(folder.join(path)).is_ok_and(|found| found == content))
+        };
+        holds(b"edited at c1 while apart") && holds(b"edited at c2 while apart, longer")
+    };
+    eventually("both contents are on all", || star.folders().all(|folder| both(folder)));
+    star.until_same();
+    let copies: Vec<_> =
+        tree(&star.folder).into_keys().filter(|path| path.to_string_lossy().contains(".conflict-")).collect();
+    assert_eq!(copies.len(), 1, "{copies:?}");
+    // Every node lists the same conflict under the same id, and names who wrote what.
+    let listed: Vec<_> = std::iter::once(&star.hub)
+        .chain(star.spokes.iter().map(|(spoke, _)| spoke))
+        .map(|node| node.json(["conflicts"])["conflicts"].take())
+        .collect();
+    for one in &listed {
+        assert_eq!(one.as_array().map(Vec::len), Some(1), "{one}");
+        assert_eq!((&one[0]["id"], &one[0]["path"]), (&listed[0][0]["id"], &"notes.txt".into()));
+        let mut nodes: Vec<_> =
+            one[0]["versions"].as_array().unwrap().iter().map(|v| v["node"].as_str().unwrap()).collect();
+        nodes.sort_unstable();
+        assert_eq!(nodes, ["c1", "c2"], "{one}");
+    }
+}
+
+#[test]
+fn t21_spoke_that_was_away_catches_up_and_a_new_one_gets_everything() {
+    let mut star = Star::of(3, &[], |a| {
+        start(a);
+        for nth in 0..10 {
+            write(a, format!("old/{nth}"), format!("old {nth}"));
+        }
+    });
+    assert!(star.spokes[2].0.stop().success());
+    let c1 = star.spokes[0].1.clone();
+    for nth in 0..10 {
+        write(&c1, format!("new/{nth}"), format!("new {nth}"));
+        write(&c1, format!("old/{nth}"), format!("changed {nth}"));
+    }
+    std::fs::remove_file(c1.join("notes.txt")).unwrap();
+    std::fs::rename(c1.join("d/e"), c1.join("moved")).unwrap();
+    until_same(&c1, &star.folder);
+    let offline = star.hub.json(["status", REL])["relationships"][0]["endpoints"].take();
+    let away = offline.as_array().unwrap().iter().find(|endpoint| endpoint["node"] == "c3").unwrap().clone();
+    assert_eq!(away["online"], false, "{away}");
+    assert!(away["last_seen"].is_string(), "{away}");
+    star.spokes[2].0.restart();
+    star.until_same();
+    star.add("c5");
+    star.until_same();
+    assert!(!star.spokes[3].1.join("notes.txt").exists());
+    eventually("the hub sees all online and in sync", || {
+        let status = status(&star.hub);
+        let endpoints = status["endpoints"].as_array().unwrap();
+        status["state"] == "in-sync" && endpoints.len() == 5 && endpoints.iter().all(|e| e["online"] == true)
+    });
+}
