@@ -19,9 +19,6 @@ fn word(finding: &Finding) -> String {
 type Case<'a> = (Option<&'a str>, &'a str, &'a str, &'a str, (u64, u64));
 
 #[track_caller]
-/// Ancestor, source, target, findings, and files and bytes in sync.
-type Case<'a> = (Option<&'a str>, &'a str, &'a str, &'a str, (u64, u64));
-
 fn check(cases: &[Case<'_>]) {
     for (ancestor, ours, theirs, expected, in_sync) in cases {
         let ancestor = ancestor.map(tree);
