@@ -18,12 +18,10 @@ fn partial() -> Vec<Policy> {
 fn check(space: &Space, triples: usize) {
     assert_eq!(space.len(), triples);
     let policies = policies();
-    match check_space(&Subject::CORE, space, &policies, &partial()) {
-        Ok(checked) => assert_eq!(checked, (triples * policies.len()) as u64),
-        Err(failure) => {
-            panic!("{:?}: {}\n{}", failure.violation.property, failure.violation.detail, failure.case)
-        }
-    }
+    let checked = check_space(&Subject::CORE, space, &policies, &partial()).map_err(|failure| {
+        format!("{:?}: {}\n{}", failure.violation.property, failure.violation.detail, failure.case)
+    });
+    assert_eq!(checked, Ok((triples * policies.len()) as u64));
 }
 
 #[test]
@@ -53,6 +51,6 @@ fn times_and_permissions_travel_without_conflicts() {
 
 #[test]
 fn a_sample_of_depth_2_holds_every_property() {
-    let counts = check_depth_2(&Subject::CORE, 40, &|_, _| {}).unwrap();
-    assert!(counts.checked > 10_000, "{counts:?}");
+    let counts = check_depth_2(&Subject::CORE, 200, &|_, _| {}).unwrap();
+    assert!(counts.checked > 1_000, "{counts:?}");
 }

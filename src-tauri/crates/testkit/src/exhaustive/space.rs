@@ -138,7 +138,7 @@ pub fn with_metadata() -> Space {
     for mode in [0o644, 0o600] {
         options.extend([1, 2].map(|secs| Some(stamped(1, secs, mode))));
     }
-    let children = vec![None, Some(stamped(1, 1, 0o644)), Some(stamped(1, 2, 0o644))];
+    let children = [None, Some(stamped(1, 1, 0o644)), Some(stamped(1, 2, 0o644))];
     for mode in [0o755, 0o700, 0o555] {
         let dirs = children.iter().map(|child| directory(mode, [child, &None])).collect();
         options = with_directories(options, dirs);
