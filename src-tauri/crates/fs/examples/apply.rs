@@ -24,7 +24,7 @@ use evenfold_fs::apply::{Rules, Site, apply};
 use evenfold_fs::disk::{Disk, Place};
 use evenfold_fs::index::{Index, Keys, Patch, StatKey};
 use evenfold_fs::platform::RealDisk;
-use evenfold_fs::prepare::{Prepared, prepare};
+use evenfold_fs::prepare::{Prepared, prepare, read_bases};
 use evenfold_fs::supply::{manifests, supply};
 
 const FILES: usize = 20_000;
@@ -112,7 +112,10 @@ fn bring(from: &End, to: &End, name: &str, basis: bool) -> (f64, f64) {
     let mut lists = Vec::new();
     if basis {
         batch.bases = vec![Basis { item: 0, path }];
-        lists = manifests(&from.disk, &theirs, &batch.items, &[0]);
+        std::thread::scope(|scope| {
+            scope.spawn(|| read_bases(&to.disk, &ours, &to.prepared, &batch));
+            lists = manifests(&from.disk, &theirs, &batch.items, &[0]);
+        });
     }
     let chunked = begun.elapsed().as_secs_f64();
     let needs = prepare(&to.disk, 1, &ours, &to.prepared, &batch, &lists);
@@ -162,7 +165,8 @@ fn main() {
     let from = End::new(&folder.join("from"));
 
     let mut small = vec![0; SMALL];
-    for n in 0..FILES {
+    let files = if only.is_empty() || only == "small" { FILES } else { 1 };
+    for n in 0..files {
         let at = from.folder.join(format!("small/{}/{}", n % FOLDERS / 50, n % FOLDERS));
         std::fs::create_dir_all(&at).unwrap();
         noise(n, &mut small);
@@ -196,7 +200,9 @@ fn main() {
             let before = cpu();
             let (prepared, all) = bring(&from, &to, "large", true);
             let cpu = cpu() - before;
-            println!("4 KiB overwritten in 1 GiB: {all:.2} s, {prepared:.2} s of it chunking, {cpu:.2} s of processor time");
+            println!(
+                "4 KiB overwritten in 1 GiB: {all:.2} s, {prepared:.2} s of it chunking, {cpu:.2} s of processor time"
+            );
         }
     }
     std::fs::remove_dir_all(folder).unwrap();

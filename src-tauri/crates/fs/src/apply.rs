@@ -3,10 +3,11 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use evenfold_core::apply::{Batch, Report};
+use evenfold_core::apply::{Batch, Refusal, Report};
 use evenfold_core::transfer::Piece;
 use evenfold_core::{Entry, RelPath};
 
+use crate::crash;
 use crate::disk::Disk;
 use crate::index::{Index, Keys};
 use crate::own::{self, Ground};
@@ -136,6 +137,7 @@ pub fn apply<D: Disk>(
 ) -> Result<Applied, ApplyError> {
     let staged = stage(site, batch, pieces, progress);
     let result = publish(site, batch, staged);
+    crash::point("applied");
     // Only what was not published is left in it. If it cannot be removed now, the next opening does.
     if let Err(error) = own::remove_tree(site.disk, &own::batch_staging(site.relationship, batch.id)) {
         tracing::warn!(%error, "staging could not be emptied");
@@ -152,15 +154,22 @@ fn publish<D: Disk>(site: &Site<'_, D>, batch: &Batch, staged: Staged) -> Result
     }
     .map_err(ApplyError::StagedNotDurable)?;
 
+    crash::point("staged-durable");
     let done = Transition::new(site, batch).run(staged.ready);
+    crash::point("transition-done");
     let Transitioned { outcomes, kept, touched, whole_disk } = done;
     let mut epoch = site.epoch;
     if whole_disk || !touched.is_empty() {
         epoch = (site.bump_epoch)().map_err(ApplyError::Epoch)?;
+        crash::point("epoch-counted");
         if whole_disk || touched.len() > SYNC_EACH {
             site.disk.sync_all()
         } else {
-            site.disk.sync_dirs(&touched.into_iter().collect::<Vec<_>>())
+            match site.disk.sync_dirs(&touched.into_iter().collect::<Vec<_>>()) {
+                // A directory that was touched first and deleted later, by this batch or by a user.
+                Err(error) if own::refusal_at_path(&error) == Refusal::MovedOn => site.disk.sync_all(),
+                result => result,
+            }
         }
         .map_err(ApplyError::NotDurable)?;
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use evenfold_core::apply::{Batch, Outcome};
+use evenfold_core::apply::{Batch, Outcome, Refusal};
 use evenfold_core::plan::Change;
 use evenfold_core::transfer::{Item, MAX_PART, Piece, WHOLE_LIMIT};
 use evenfold_core::{Child, Digest, Dir, Entry, File, Mode, Mtime, Name, RelPath, Symlink};
@@ -49,6 +49,19 @@ pub(crate) fn dir_with(mode: u32, children: &[(&str, Entry)]) -> Entry {
         entry: entry.clone(),
     };
     Entry::dir(Mode::new(mode), children.iter().map(child).collect())
+}
+
+pub(crate) fn refusal(outcome: &Outcome) -> &Refusal {
+    match outcome {
+        Outcome::Refused(refusal) => refusal,
+        Outcome::Applied { .. } => panic!("applied: {outcome:?}"),
+    }
+}
+
+pub(crate) fn assert_applied(outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        assert!(matches!(outcome, Outcome::Applied { short, .. } if short.is_empty()), "{outcome:?}");
+    }
 }
 
 /// Bytes that do not compress or repeat, the same for the same seed.
@@ -345,6 +358,8 @@ pub(crate) struct Control {
     hook: Mutex<Option<Hook>>,
     /// Space that the disk claims to have free.
     pub(crate) free: AtomicU64,
+    /// Whether directories without write permission refuse, as they do to everybody but root.
+    pub(crate) strict: AtomicBool,
     /// Whether writing says that there is no space.
     pub(crate) full: AtomicBool,
 }
@@ -386,6 +401,24 @@ impl FaultyDisk {
 
     pub(crate) fn control(&self) -> Arc<Control> {
         self.control.clone()
+    }
+
+    fn permits(&self, places: &[&Place]) -> io::Result<()> {
+        if !self.control.strict.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let parents = places.iter().filter_map(|place| match place {
+            Place::User(path) => path.parent().map(Place::User),
+            Place::Own(path) => path.parent().map(Place::Own),
+        });
+        let moved = places.iter().map(|place| (*place).clone());
+        for place in parents.chain(moved) {
+            let stat = self.inner.stat(&place);
+            if stat.is_ok_and(|stat| stat.kind == Kind::Dir && stat.mode.bits() & 0o200 == 0) {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn crash_after(&self, calls: i64) {
@@ -486,10 +519,12 @@ impl Disk for FaultyDisk {
             (Place::Own(_), Place::User(_)) => "publish",
             (Place::Own(_), Place::Own(_)) => "rename_own",
         })?;
+        self.permits(&[from, to])?;
         self.inner.rename_new(from, to)
     }
     fn exchange(&self, a: &Place, b: &Place) -> io::Result<()> {
         self.control.call("exchange")?;
+        self.permits(&[a, b])?;
         self.inner.exchange(a, b)
     }
     fn remove_file(&self, place: &Place) -> io::Result<()> {

@@ -89,6 +89,10 @@ pub trait WriteFile: Send {
     fn sync(&mut self) -> io::Result<()>;
     /// Asks the system to begin writing back, without waiting.
     fn start_writeback(&mut self) {}
+    /// Says that a long content follows which nobody will read soon, so that it may be written past the
+    /// system's cache. What has not reached the disk when the file is dropped unfinished may be missing at its
+    /// end.
+    fn bypass_cache(&mut self) {}
 }
 
 /// One root folder. Implementations are shared between threads.

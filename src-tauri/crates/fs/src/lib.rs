@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod cache;
 pub mod chunk;
+pub mod crash;
 pub mod disk;
 pub mod hash;
 pub mod index;

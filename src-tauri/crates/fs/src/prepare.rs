@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use evenfold_core::apply::Batch;
@@ -29,6 +29,9 @@ const REMEMBERED: usize = 4;
 /// Contents that came out wrong when they were put together, and are fetched whole from then on. The oldest
 /// is forgotten beyond this number: that costs one more failed attempt.
 const DISTRUSTED: usize = 1024;
+
+/// Chunks that are remembered, 12 bytes each: those of about 64 contents of 1 GiB, in 12 MiB.
+const LISTED: usize = 1024 * 1024;
 
 /// Where a stretch of a content comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +74,8 @@ pub struct Prepared(Mutex<Memory>);
 struct Memory {
     batches: VecDeque<(u128, HashMap<u32, Recipe>)>,
     distrusted: VecDeque<Digest>,
+    /// Chunks of contents that this side has, so that a file that is edited again and again is cut once.
+    lists: VecDeque<(Digest, ChunkSizes, Arc<[Chunk]>)>,
 }
 
 impl Prepared {
@@ -95,9 +100,27 @@ impl Prepared {
         at.and_then(|at| memory.batches.remove(at)).map(|(_, recipes)| recipes).unwrap_or_default()
     }
 
+    /// Returns the chunks of a content, if they are known.
+    fn list(&self, digest: Digest, sizes: ChunkSizes) -> Option<Arc<[Chunk]>> {
+        let memory = self.lock();
+        let known = memory.lists.iter().find(|list| list.0 == digest && list.1 == sizes)?;
+        Some(Arc::clone(&known.2))
+    }
+
+    fn remember_list(&self, digest: Digest, sizes: ChunkSizes, chunks: Arc<[Chunk]>) {
+        let mut memory = self.lock();
+        memory.lists.retain(|list| list.0 != digest || list.1 != sizes);
+        memory.lists.push_back((digest, sizes, chunks));
+        while memory.lists.iter().map(|list| list.2.len()).sum::<usize>() > LISTED {
+            memory.lists.pop_front();
+        }
+    }
+
     /// Notes that a content came out wrong: two chunks share their short hash, or a basis lies.
     pub(crate) fn distrust(&self, digest: Digest) {
         let mut memory = self.lock();
+        // What led to it may be a list of chunks; nobody knows which.
+        memory.lists.clear();
         memory.distrusted.push_back(digest);
         while memory.distrusted.len() > DISTRUSTED {
             memory.distrusted.pop_front();
@@ -138,7 +161,7 @@ pub fn prepare<D: Disk>(
         let bases = bases.get(&index).filter(|_| !distrusted.contains(&item.digest));
         let recipe = match (manifests.get(&index), bases) {
             (Some(manifest), Some(bases)) => {
-                bases.iter().find_map(|basis| from_basis(disk, lookup, item, from, manifest, basis))
+                bases.iter().find_map(|basis| from_basis(disk, lookup, prepared, item, from, manifest, basis))
             }
             _ => None,
         };
@@ -155,6 +178,39 @@ pub fn prepare<D: Disk>(
     }
     prepared.remember(batch.id, recipes);
     needs
+}
+
+/// Cuts the bases of a batch into chunks ahead of [`prepare`], which then takes no time for them. Meant to run
+/// while the supplier cuts the new contents. Reads the bases; blocks.
+pub fn read_bases<D: Disk>(disk: &D, lookup: Lookup<'_>, prepared: &Prepared, batch: &Batch) {
+    for basis in &batch.bases {
+        if let Some(item) = batch.items.get(basis.item as usize)
+            && item.size >= DELTA_LIMIT
+        {
+            // A basis that cannot be read helps nothing, which is found again when it is wanted.
+            held_chunks(disk, lookup, prepared, &basis.path, ChunkSizes::of(item.size));
+        }
+    }
+}
+
+/// Returns the chunks of a file of the receiver, if it is what the index says.
+fn held_chunks<D: Disk>(
+    disk: &D,
+    lookup: Lookup<'_>,
+    prepared: &Prepared,
+    path: &RelPath,
+    sizes: ChunkSizes,
+) -> Option<Arc<[Chunk]>> {
+    let (Entry::File(file), keys) = lookup(path)? else { return None };
+    let (mut open, _) = open_known(disk, path, &file, &keys).ok()?;
+    if let Some(known) = prepared.list(file.digest, sizes) {
+        return Some(known);
+    }
+    // If the file is written to meanwhile, the list is wrong for its digest: such a content comes out wrong
+    // once, is not trusted from then on, and costs a full transfer.
+    let list: Arc<[Chunk]> = chunks(&mut *open, sizes).ok()?.into();
+    prepared.remember_list(file.digest, sizes, Arc::clone(&list));
+    Some(list)
 }
 
 /// Drops large contents of which a part arrived and that were not touched for `lease`. Returns the bytes freed.
@@ -205,6 +261,7 @@ pub(crate) fn copy_of(path: &RelPath, size: u64) -> Recipe {
 fn from_basis<D: Disk>(
     disk: &D,
     lookup: Lookup<'_>,
+    prepared: &Prepared,
     item: &Item,
     from: u64,
     manifest: &Manifest,
@@ -215,12 +272,11 @@ fn from_basis<D: Disk>(
     if covered != Some(item.size) {
         return None;
     }
-    let (Entry::File(file), keys) = lookup(basis)? else { return None };
-    let (mut open, _) = open_known(disk, basis, &file, &keys).ok()?;
-    let held = chunks(&mut *open, ChunkSizes::of(item.size)).ok()?;
+    let sizes = ChunkSizes::of(item.size);
+    let held = held_chunks(disk, lookup, prepared, basis, sizes)?;
     let mut places = HashMap::with_capacity(held.len());
     let mut offset = 0u64;
-    for chunk in &held {
+    for chunk in held.iter() {
         places.entry(*chunk).or_insert(offset);
         offset += u64::from(chunk.len);
     }
@@ -228,6 +284,10 @@ fn from_basis<D: Disk>(
     let sent: u64 = segments.iter().filter(|s| s.source == Source::Sent).map(|s| s.len).sum();
     // Below a tenth saved, reading the basis again costs more than sending.
     let helps = sent <= (item.size - from) / 10 * 9;
+    if helps {
+        // Its chunks are known now; if they are wrong, the content will not come out right and is not trusted.
+        prepared.remember_list(item.digest, sizes, manifest.chunks.as_slice().into());
+    }
     helps.then(|| Recipe { from, basis: Some(basis.clone()), segments })
 }
 

@@ -178,3 +178,38 @@ fn old_partials_are_dropped_and_young_ones_stay() {
     std::thread::sleep(Duration::from_millis(2100));
     assert_eq!(drop_partials(&rig.disk, RELATIONSHIP, Duration::ZERO).unwrap(), 5);
 }
+
+#[test]
+fn file_that_is_edited_again_is_not_cut_again() {
+    let old = noise(1, 4 << 20);
+    let supplier = Rig::new();
+    let receiver = Rig::new();
+    receiver.write_old("f", &old);
+    receiver.scan();
+    for round in 0..3u8 {
+        let mut new = receiver.read("f");
+        new[2 << 20] ^= 1 + round;
+        supplier.write_old("f", &new);
+        supplier.scan();
+        let mut batch = receiver.batch(vec![receiver.change("f", supplier.entry("f"))]);
+        batch.bases = vec![Basis { item: 0, path: path("f") }];
+        let sizes = ChunkSizes::of(batch.items[0].size);
+        let Some(Entry::File(file)) = receiver.entry("f") else { panic!() };
+        assert_eq!(receiver.prepared.list(file.digest, sizes).is_some(), round > 0);
+        let (sent, outcome) = exchange(&supplier, &receiver, &batch);
+        assert!(applied(&outcome) && sent < 200_000, "{sent}");
+        assert!(receiver.read("f") == new);
+    }
+}
+
+#[test]
+fn bases_can_be_read_ahead() {
+    let receiver = Rig::new();
+    receiver.write_old("f", &noise(1, 2 << 20));
+    receiver.scan();
+    let mut batch = receiver.batch(vec![receiver.change("f", Some(file_with(&noise(2, 2 << 20), 0o644, 1)))]);
+    batch.bases = vec![Basis { item: 0, path: path("f") }, Basis { item: 9, path: path("none") }];
+    let ours = |path: &RelPath| receiver.index.lock().unwrap().look_up(path);
+    read_bases(&receiver.disk, &ours, &receiver.prepared, &batch);
+    assert!(receiver.prepared.list(Digest::of(&noise(1, 2 << 20)), ChunkSizes::of(2 << 20)).is_some());
+}

@@ -20,6 +20,7 @@ use evenfold_core::transfer::Piece;
 use evenfold_core::{Entry, Mode, RelPath};
 
 use crate::apply::{Progress, Site};
+use crate::crash;
 use crate::disk::{Disk, Place};
 use crate::index::Keys;
 use crate::own;
@@ -100,9 +101,11 @@ pub(crate) fn stage<D: Disk>(
         });
         return Staged { ready: ready.collect(), dirs: Vec::new(), synced: true };
     }
+    crash::point("staging-begun");
     let mut layout = layout::Layout::new(site, batch, folder);
     let synced = layout.nodes.len() <= SYNC_EACH;
     dispatch::fill(site, batch, &mut layout, pieces, progress, synced);
+    crash::point("staged");
     collect::collect(site, batch, layout, synced)
 }
 

@@ -76,7 +76,7 @@ fn what_the_index_does_not_have_is_never_sent() {
         Item { size: 3, ..item("a", b"content") },
         Item { path: RelPath::root(), ..item("a", b"content") },
     ] {
-        assert!(failed(&supplied(&rig, &[wanted.clone()], &[rest(0)])), "{wanted:?}");
+        assert!(failed(&supplied(&rig, std::slice::from_ref(&wanted), &[rest(0)])), "{wanted:?}");
     }
     assert!(matches!(supplied(&rig, &[], &[rest(7)])[..], [Piece::Failed { item: 7, .. }]));
 }

@@ -102,7 +102,9 @@ impl<'a, D: Disk> Transition<'a, D> {
                 *fate = Some(self.delete(change));
             }
         }
-        // A directory loses its write permission only when everything in it is done.
+        // A directory loses its write permission only when everything in it is done. It may have been created
+        // by this batch, so the index must know of it.
+        self.patch_index();
         for (change, fate) in self.batch.changes.iter().zip(&mut fates) {
             if closes_directory(change) {
                 *fate = Some(self.put(change, Ready::Nothing));
@@ -224,3 +226,7 @@ fn same_but_unknown(a: &Entry, b: &Entry) -> bool {
 #[cfg(test)]
 #[path = "transition_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "transition/race_tests.rs"]
+mod race_tests;

@@ -1,4 +1,4 @@
-//! Refusals, races and odd names; crashes are in `crash_tests.rs`.
+//! Effects, refusals and odd names; what users do in between is in `race_tests.rs`, crashes in `crash_tests.rs`.
 
 use evenfold_core::apply::{Move, Outcome, Refusal};
 use evenfold_core::plan::Change;
@@ -6,19 +6,6 @@ use evenfold_core::{Entry, Mode, Mtime};
 
 use crate::apply::KeptWhy;
 use crate::apply::testing::*;
-
-fn refusal(outcome: &Outcome) -> &Refusal {
-    match outcome {
-        Outcome::Refused(refusal) => refusal,
-        Outcome::Applied { .. } => panic!("applied: {outcome:?}"),
-    }
-}
-
-fn assert_applied(outcomes: &[Outcome]) {
-    for outcome in outcomes {
-        assert!(matches!(outcome, Outcome::Applied { short, .. } if short.is_empty()), "{outcome:?}");
-    }
-}
 
 #[test]
 fn new_file_link_and_tree_appear_with_times_and_modes() {
@@ -234,112 +221,6 @@ fn stale_plan_is_moved_on() {
 }
 
 #[test]
-fn edit_between_look_and_exchange_is_put_back() {
-    let mut rig = Rig::on(FaultyDisk::wrap);
-    rig.write_old("a", b"old");
-    rig.scan();
-    let new = rig.file(b"new");
-    let batch = rig.batch(vec![rig.change("a", Some(new))]);
-    let live = rig.at("a");
-    rig.disk.once("exchange", move || {
-        std::fs::write(live.with_extension("tmp"), b"just saved").unwrap();
-        std::fs::rename(live.with_extension("tmp"), &live).unwrap();
-    });
-    let applied = rig.apply_batch(&batch);
-    assert_eq!(refusal(&applied.report.outcomes[0]), &Refusal::MovedOn);
-    assert_eq!(rig.read("a"), b"just saved");
-}
-
-#[test]
-fn edit_in_place_between_look_and_exchange_is_put_back() {
-    let mut rig = Rig::on(FaultyDisk::wrap);
-    rig.write_old("a", b"old");
-    rig.scan();
-    let new = rig.file(b"new");
-    let batch = rig.batch(vec![rig.change("a", Some(new))]);
-    let live = rig.at("a");
-    rig.disk.once("exchange", move || std::fs::write(&live, b"just saved").unwrap());
-    let applied = rig.apply_batch(&batch);
-    assert_eq!(refusal(&applied.report.outcomes[0]), &Refusal::MovedOn);
-    assert_eq!(rig.read("a"), b"just saved");
-}
-
-#[test]
-fn two_edits_around_an_exchange_keep_both() {
-    let mut rig = Rig::on(FaultyDisk::wrap);
-    rig.write_old("a", b"old");
-    rig.scan();
-    let new = rig.file(b"new");
-    let batch = rig.batch(vec![rig.change("a", Some(new))]);
-    let live = rig.at("a");
-    let mut exchanges = 0;
-    rig.disk.hook(move |call| {
-        if call == "exchange" {
-            exchanges += 1;
-            if exchanges <= 2 {
-                std::fs::write(live.with_extension("tmp"), format!("save {exchanges}")).unwrap();
-                std::fs::rename(live.with_extension("tmp"), &live).unwrap();
-            }
-        }
-    });
-    let applied = rig.apply_batch(&batch);
-    assert_eq!(refusal(&applied.report.outcomes[0]), &Refusal::MovedOn);
-    assert_eq!(rig.read("a"), b"save 2", "the newest stays live");
-    assert!(rig.versions().iter().any(|(_, bytes)| bytes == b"save 1"));
-    assert_eq!(applied.kept[0].why, KeptWhy::Displaced);
-}
-
-#[test]
-fn edit_between_look_and_deletion_is_put_back() {
-    let rig = Rig::on(FaultyDisk::wrap);
-    rig.write_old("a", b"old");
-    rig.write_old("d/x", b"old");
-    rig.scan();
-    for (name, edited) in [("a", "a"), ("d", "d/x"), ("d", "d/new")] {
-        let batch = rig.batch(vec![rig.change(name, None)]);
-        let live = rig.at(edited);
-        rig.disk.once("shelve", move || std::fs::write(&live, b"just saved").unwrap());
-        let applied = rig.apply_batch(&batch);
-        assert_eq!(refusal(&applied.report.outcomes[0]), &Refusal::MovedOn, "{edited}");
-        assert_eq!(rig.read(edited), b"just saved");
-        rig.scan();
-    }
-    assert_eq!(rig.versions(), []);
-}
-
-#[test]
-fn name_taken_between_deletion_and_putting_back_keeps_both() {
-    let rig = Rig::on(FaultyDisk::wrap);
-    rig.write_old("a", b"old");
-    rig.scan();
-    let batch = rig.batch(vec![rig.change("a", None)]);
-    let live = rig.at("a");
-    rig.disk.hook(move |call| match call {
-        "shelve" => std::fs::write(&live, b"save 1").unwrap(),
-        "publish" => std::fs::write(&live, b"save 2").unwrap(),
-        _ => {}
-    });
-    let applied = rig.apply_batch(&batch);
-    assert_eq!(refusal(&applied.report.outcomes[0]), &Refusal::MovedOn);
-    assert_eq!(rig.read("a"), b"save 2");
-    assert_eq!(rig.versions()[0].1, b"save 1");
-    assert_eq!(applied.kept[0].why, KeptWhy::Displaced);
-}
-
-#[test]
-fn name_taken_just_before_creation_is_moved_on() {
-    let mut rig = Rig::on(FaultyDisk::wrap);
-    rig.scan();
-    let new = rig.file(b"new");
-    let batch = rig.batch(vec![rig.change("a", Some(new))]);
-    let live = rig.at("a");
-    rig.disk.once("publish", move || std::fs::write(&live, b"mine").unwrap());
-    assert_eq!(refusal(&rig.apply_batch(&batch).report.outcomes[0]), &Refusal::MovedOn);
-    assert_eq!(rig.read("a"), b"mine");
-    rig.assert_staging_is_empty();
-}
-
-#[test]
 fn folder_with_excluded_files_loses_only_what_is_tracked() {
     let mut rig = Rig::new();
     rig.excluded = vec!["secret"];
@@ -482,19 +363,6 @@ fn moves_rename_and_are_checked() {
 }
 
 #[test]
-fn edit_during_a_move_moves_it_back() {
-    let rig = Rig::on(FaultyDisk::wrap);
-    rig.write_old("a/x", b"old");
-    rig.scan();
-    let mut batch = rig.batch(Vec::new());
-    batch.moves = vec![Move { from: path("a"), to: path("b"), entry: rig.entry("a").unwrap() }];
-    let live = rig.at("a/x");
-    rig.disk.once("move", move || std::fs::write(&live, b"just saved").unwrap());
-    assert_eq!(refusal(&rig.apply_batch(&batch).report.outcomes[0]), &Refusal::MovedOn);
-    assert_eq!(rig.live(), [("a/x".into(), b"just saved".to_vec())]);
-}
-
-#[test]
 fn move_does_not_bring_excluded_files_into_the_relationship() {
     let mut rig = Rig::new();
     rig.excluded = vec!["secret"];
@@ -552,13 +420,30 @@ fn batch_without_effect_keeps_the_epoch_and_writes_nothing() {
 }
 
 #[test]
-fn folder_that_lacks_write_permission_is_opened_for_a_moment() {
+fn folder_created_and_closed_in_one_batch_holds_what_came_between() {
     let mut rig = Rig::new();
-    rig.write_old("d/a", b"a");
-    std::fs::set_permissions(rig.at("d"), std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
     rig.scan();
-    let new = rig.file(b"new");
-    assert_applied(&rig.apply(vec![rig.change("d/b", Some(new.clone())), rig.change("d/a", Some(new))]));
+    let inner = rig.file(b"inner");
+    let changes = vec![
+        rig.change("d", Some(dir_with(0o755, &[]))),
+        rig.change("d/x", Some(inner)),
+        Change { path: path("d"), old: Some(dir_with(0o755, &[])), new: Some(dir_with(0o555, &[])) },
+    ];
+    assert_applied(&rig.apply(changes));
     assert_eq!(rig.mode("d"), 0o555);
+    rig.assert_index_is_true();
+}
+
+#[test]
+fn folder_emptied_by_a_move_is_deleted_in_the_same_batch() {
+    let rig = Rig::new();
+    rig.write_old("a/x", b"x");
+    rig.write_old("b/y", b"y");
+    rig.scan();
+    let mut batch = rig.batch(Vec::new());
+    batch.moves = vec![Move { from: path("a/x"), to: path("b/x"), entry: rig.entry("a/x").unwrap() }];
+    batch.changes = vec![Change { path: path("a"), old: Some(dir(&[])), new: None }];
+    assert_applied(&rig.apply_batch(&batch).report.outcomes);
+    assert_eq!(rig.live().len(), 2);
     rig.assert_index_is_true();
 }

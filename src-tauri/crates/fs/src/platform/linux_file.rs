@@ -7,9 +7,11 @@ use evenfold_core::{Mode, Mtime};
 use rustix::fs::{self, SeekFrom, Timespec, Timestamps};
 use rustix::io::Errno;
 
+use super::linux_direct::Direct;
 use crate::disk::{Kind, ReadFile, Stat, WriteFile};
 
 /// Translates what the system says of a file.
+#[allow(clippy::unnecessary_cast, reason = "the types differ between processors")]
 pub(super) fn stat_of(raw: &fs::Stat) -> Stat {
     let kind = match fs::FileType::from_raw_mode(raw.st_mode) {
         fs::FileType::RegularFile => Kind::File,
@@ -64,17 +66,24 @@ pub(super) struct Writing {
     fd: OwnedFd,
     at: u64,
     length: u64,
+    direct: Option<Direct>,
 }
 
 impl Writing {
     /// Wraps `fd`, whose position is 0 and whose length is `length`.
     pub(super) fn new(fd: OwnedFd, length: u64) -> Self {
-        Writing { fd, at: 0, length }
+        Writing { fd, at: 0, length, direct: None }
     }
 }
 
 impl WriteFile for Writing {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(direct) = &mut self.direct {
+            direct.write(&self.fd, self.at, bytes)?;
+            self.at += bytes.len() as u64;
+            self.length = self.length.max(self.at);
+            return Ok(());
+        }
         let mut rest = bytes;
         while !rest.is_empty() {
             let written = rustix::io::retry_on_intr(|| rustix::io::write(&self.fd, rest))?;
@@ -89,11 +98,17 @@ impl WriteFile for Writing {
     }
 
     fn seek(&mut self, offset: u64) -> io::Result<()> {
+        if let Some(direct) = &mut self.direct {
+            direct.flush(&self.fd)?;
+        }
         self.at = fs::seek(&self.fd, SeekFrom::Start(offset))?;
         Ok(())
     }
 
     fn finish(&mut self, size: u64, mode: Mode, mtime: Mtime) -> io::Result<Stat> {
+        if let Some(direct) = &mut self.direct {
+            direct.flush(&self.fd)?;
+        }
         if self.length != size {
             fs::ftruncate(&self.fd, size)?;
             self.length = size;
@@ -108,7 +123,13 @@ impl WriteFile for Writing {
     }
 
     fn start_writeback(&mut self) {
-        start_writeback(&self.fd);
+        if self.direct.is_none() {
+            start_writeback(&self.fd);
+        }
+    }
+
+    fn bypass_cache(&mut self) {
+        self.direct = Direct::new(&self.fd);
     }
 }
 

@@ -6,6 +6,8 @@
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
+mod linux_direct;
+#[cfg(target_os = "linux")]
 mod linux_file;
 #[cfg(target_os = "linux")]
 mod linux_watch;

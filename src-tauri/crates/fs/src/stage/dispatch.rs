@@ -56,7 +56,7 @@ pub(super) fn fill<D: Disk>(
             collected: HashMap::new(),
             outcomes: Vec::new(),
         };
-        dispatch.from_own_disk(held, &mut recipes);
+        dispatch.take_held(held, &mut recipes);
         pieces.for_each(|piece| dispatch.take(piece, &mut recipes));
         let mut outcomes = dispatch.finish();
         if let Some(assembling) = assembling {
@@ -109,7 +109,7 @@ struct Dispatch<'s, 'a, D> {
 
 impl<D: Disk> Dispatch<'_, '_, D> {
     /// Begins with what needs no piece.
-    fn from_own_disk(&mut self, held: Vec<Job>, recipes: &mut HashMap<u32, Recipe>) {
+    fn take_held(&mut self, held: Vec<Job>, recipes: &mut HashMap<u32, Recipe>) {
         let copies = u32::try_from(self.wanted.len()).unwrap_or(u32::MAX);
         for (nth, job) in (0u32..).zip(held) {
             match job {

@@ -33,6 +33,10 @@ const HOLE: usize = 64 * 1024;
 /// everything at the end.
 const WRITE_BACK: u64 = 8 * 1024 * 1024;
 
+/// Contents from this size on are written past the cache: copying them into it costs more processor time than
+/// hashing them, and they would only push out what is read more often.
+const PAST_CACHE: u64 = 16 * 1024 * 1024;
+
 static ZEROS: [u8; HOLE] = [0; HOLE];
 
 /// What the writing thread is told. Contents are named by a number that the sender chooses.
@@ -198,7 +202,7 @@ impl<D: Disk> Bench<'_, D> {
         let path = own::partial(self.assembler.relationship, content.digest);
         let place = Place::Own(path.clone());
         self.feed(Hash::Begin(number))?;
-        let file = if recipe.from > 0 {
+        let mut file = if recipe.from > 0 {
             self.resume(number, &place, recipe.from)?
         } else {
             own::make_dirs(disk, &own::partials(self.assembler.relationship), Mode::new(own::PRIVATE_DIR))
@@ -206,6 +210,9 @@ impl<D: Disk> Bench<'_, D> {
                 .and_then(|_| disk.create(&place))
                 .map_err(|error| write_failure(&error))?
         };
+        if content.size >= PAST_CACHE {
+            file.bypass_cache();
+        }
         let at = recipe.from;
         Ok(Open { content, recipe, place, file, basis: None, at, unwritten: 0 })
     }
@@ -242,7 +249,7 @@ impl<D: Disk> Bench<'_, D> {
         offset: u64,
         bytes: Vec<u8>,
     ) -> Result<Progress, Failure> {
-        self.from_basis(open, number, offset)?;
+        self.take_from_basis(open, number, offset)?;
         let end = offset.saturating_add(bytes.len() as u64);
         if open.at != offset || end > open.content.size {
             // Out of order, overlapping or too long: not what was asked for.
@@ -253,7 +260,7 @@ impl<D: Disk> Bench<'_, D> {
     }
 
     fn end(&mut self, open: &mut Open, number: u32) -> Result<Progress, Failure> {
-        self.from_basis(open, number, open.content.size)?;
+        self.take_from_basis(open, number, open.content.size)?;
         let (reply, digest) = sync_channel(1);
         self.feed(Hash::Finish(number, reply))?;
         let digest = digest.recv().map_err(|_| hasher_died())?;
@@ -267,7 +274,7 @@ impl<D: Disk> Bench<'_, D> {
     }
 
     /// Copies what the recipe takes from the basis, up to the offset `to` of the content.
-    fn from_basis(&mut self, open: &mut Open, number: u32, to: u64) -> Result<(), Failure> {
+    fn take_from_basis(&mut self, open: &mut Open, number: u32, to: u64) -> Result<(), Failure> {
         let lost = || Failure::Discard(Refusal::NotSupplied(SupplyFailure::Changed));
         while open.at < to {
             let next =

@@ -7,6 +7,7 @@ use evenfold_core::apply::{Move, Refusal};
 use super::check::{came_out, look};
 use super::unlock;
 use super::{Fate, Now, Transition};
+use crate::crash;
 use crate::disk::{Disk, Place};
 use crate::index::{Keys, Patch, StatKey};
 use crate::own;
@@ -32,6 +33,7 @@ impl<D: Disk> Transition<'_, D> {
                 _ => own::refusal_at_path(&error),
             });
         }
+        crash::point("moved");
         self.touch_parent(&step.from);
         self.touch_parent(&step.to);
         // Known: all of it stands at the new place. If it is not what was seen, somebody wrote into it in that

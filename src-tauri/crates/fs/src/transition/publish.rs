@@ -11,6 +11,7 @@ use super::shelf::Shelved;
 use super::unlock;
 use super::{Fate, Now, Transition};
 use crate::apply::KeptWhy;
+use crate::crash;
 use crate::disk::{Disk, Kind, Place, Stat};
 use crate::index::{Keys, Patch, StatKey};
 use crate::own;
@@ -55,6 +56,7 @@ impl<D: Disk> Transition<'_, D> {
                 _ => own::refusal_at_path(&error),
             });
         }
+        crash::point("created");
         Ok(self.published(path, built))
     }
 
@@ -83,6 +85,7 @@ impl<D: Disk> Transition<'_, D> {
         let disk = self.site.disk;
         let shelved = self.shelf.put(path, &mut |to| disk.rename_new(&built.place, to));
         let shelved = shelved.map_err(|error| own::refusal(&error))?;
+        crash::point("replacement-shelved");
         if let Err(error) = unlock::exchange(self.site.ground(), &shelved.place, &live) {
             // Ours was never live, so it is no version. If it stays, it is one too many, which harms nobody.
             if let Err(error) = disk.rename_new(&shelved.place, &built.place) {
@@ -90,6 +93,7 @@ impl<D: Disk> Transition<'_, D> {
             }
             return Err(own::refusal_at_path(&error));
         }
+        crash::point("exchanged");
         // From here on the path and the version's place have changed, whatever comes.
         self.touch_parent(path);
         match came_out(self.site, &shelved.place, path, &entry, &keys, &seen) {
@@ -195,6 +199,7 @@ impl<D: Disk> Transition<'_, D> {
             self.site.disk.set_mode(&live, new.mode).map_err(failed)?;
             self.whole_disk = true;
         }
+        crash::point("mode-set");
         if new.mtime != old.mtime {
             self.site.disk.set_mtime(&live, new.mtime).map_err(failed)?;
             self.whole_disk = true;

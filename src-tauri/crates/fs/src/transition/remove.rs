@@ -10,6 +10,7 @@ use super::check::{came_out, look};
 use super::unlock;
 use super::{Fate, Now, Shorts, Transition};
 use crate::apply::KeptWhy;
+use crate::crash;
 use crate::disk::{Disk, Place};
 use crate::index::{Keys, Patch};
 use crate::own;
@@ -80,6 +81,7 @@ impl<D: Disk> Transition<'_, D> {
         let live = Place::User(path.clone());
         let shelved = self.shelf.put(path, &mut |to| unlock::rename(site.ground(), &live, to));
         let shelved = shelved.map_err(|error| own::refusal_at_path(&error))?;
+        crash::point("deletion-shelved");
         self.touch_parent(path);
         let unchanged = came_out(site, &shelved.place, path, entry, keys, seen);
         if matches!(unchanged, Ok(true)) {

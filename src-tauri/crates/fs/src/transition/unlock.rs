@@ -52,8 +52,12 @@ fn with_open<D: Disk, const N: usize>(
     for dir in dirs.into_iter().flatten() {
         let Ok(stat) = ground.disk.stat(&dir) else { continue };
         if stat.kind == Kind::Dir && stat.mode.bits() & WRITE != WRITE {
-            if let Place::User(path) = &dir {
-                note(ground, path, stat.mode)?;
+            // Noted where it stands now and where it may stand when the crash comes.
+            let to = moved.iter().find(|(from, _)| **from == dir).map(|(_, to)| *to);
+            for place in [Some(&dir), to].into_iter().flatten() {
+                if let Place::User(path) = place {
+                    note(ground, path, stat.mode)?;
+                }
             }
             match ground.disk.set_mode(&dir, Mode::new(stat.mode.bits() | 0o700)) {
                 Ok(()) => opened.push((dir, stat.mode)),
