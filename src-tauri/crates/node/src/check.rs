@@ -56,6 +56,7 @@ impl Node {
 
     /// Every member compares itself with us. One that cannot be asked leaves its copy unknown.
     async fn check_hub(&self, relationship: &Relationship, deep: bool) -> Result<Check, ApiError> {
+        self.wait_for_members(relationship).await?;
         let mut answers = match self.ask_members_check(relationship, deep).await {
             Ok(answers) => answers,
             Err(ApiError { code: ErrorCode::Store, message, hint }) => {

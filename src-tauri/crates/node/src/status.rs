@@ -106,7 +106,9 @@ impl Node {
 
     fn error_of(&self, spoke: &Spoke, state: &State) -> Option<ErrorInfo> {
         if !state.online {
-            let why = match lock(&spoke.refusal).clone() {
+            // What the hub said last counts only while it is there to say it.
+            let refusal = self.network.connection(&spoke.hub).and_then(|_| lock(&spoke.refusal).clone());
+            let why = match refusal {
                 Some(refusal) => refusal,
                 None => crate::network::describe(self.network.failure(&spoke.hub).as_ref()),
             };

@@ -127,7 +127,7 @@ impl Node {
     }
 
     /// A node that has just started gives its members a moment to connect.
-    async fn wait_for_members(&self, relationship: &Relationship) -> Result<(), ApiError> {
+    pub(crate) async fn wait_for_members(&self, relationship: &Relationship) -> Result<(), ApiError> {
         let mut changes = self.network.changes();
         let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
         loop {
