@@ -239,6 +239,7 @@ impl Node {
             root_identity: None,
             last_verified: None,
         };
+        self.remember_shared_settings(&id.to_string(), &invitation.share.settings).await?;
         let info = self.begin(row).await?;
         self.network.keep(PeerKey::from_bytes(invitation.peer.key), invitation.peer.addresses, true);
         Ok(info)

@@ -28,6 +28,9 @@ use crate::settings::{Kind, Settings};
 /// How long a hub waits for one spoke's cycle. A first sync may be long; whoever asked can stop waiting.
 const CYCLE_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
+/// Scope in the store of what each hub set last, by relationship.
+const SHARED_SETTINGS: &str = "shared-settings";
+
 #[derive(Debug, Serialize, Deserialize)]
 struct CycleRequest {
     relationship: Uuid,
@@ -253,6 +256,12 @@ impl Node {
         }
     }
 
+    /// Remembers what the hub set, so that it is told from what was set at this endpoint when the hub changes it.
+    pub(crate) async fn remember_shared_settings(&self, relationship: &str, shared: &str) -> Result<(), ApiError> {
+        let now = crate::record::now_micros();
+        self.store.settings().set(SHARED_SETTINGS, relationship, shared, now).await.map_err(db)
+    }
+
     /// Takes over settings that the hub changed, keeping those of this endpoint.
     pub(crate) async fn adopt_shared_settings(
         self: &Arc<Self>,
@@ -261,14 +270,21 @@ impl Node {
     ) -> Result<(), ApiError> {
         let wrong = crate::join::wrong_setting;
         let kind: Kind = relationship.row().kind.parse().map_err(wrong)?;
+        let id = relationship.row().id.to_string();
+        let before = self.store.settings().get(SHARED_SETTINGS, &id).await.map_err(db)?;
+        let before: Option<Vec<Setting>> = before.and_then(|text| serde_json::from_str(&text).ok());
         let own: Vec<Setting> = relationship
             .settings()
             .overrides()
             .into_iter()
             .filter(|pair| crate::settings::check_endpoint_keys(std::slice::from_ref(pair)).is_ok())
-            .filter(|(key, _)| !shared.iter().any(|(shared, _)| shared == key))
+            .filter(|pair| match &before {
+                Some(before) => !before.contains(pair),
+                None => !shared.iter().any(|(shared, _)| *shared == pair.0),
+            })
             .collect();
         let settings = Settings::parse(kind, shared).and_then(|s| s.with(&own)).map_err(wrong)?;
+        self.remember_shared_settings(&id, &crate::join::to_json(shared)?).await?;
         if settings == relationship.settings() {
             return Ok(());
         }
