@@ -88,7 +88,8 @@ impl Node {
     }
 
     async fn check_new_name(&self, name: &str) -> Result<(), ApiError> {
-        if name.is_empty() || name.len() > 128 || name.chars().any(|c| c.is_control() || c == ':' || c == '/') {
+        if name.is_empty() || name.len() > 128 || name.chars().any(|c| c.is_control() || c == ':' || c == '/')
+        {
             let message = format!("'{}' cannot be the name of a relationship", name.escape_debug());
             let hint = "use 1 to 128 characters without ':', '/' and control characters";
             return Err(ApiError::new(ErrorCode::Usage, message).with_hint(hint));
@@ -129,7 +130,10 @@ impl Node {
         let wanted = join.share.clone().ok_or_else(|| usage("no relationship was named"))?;
         let connection = self.reach(&peer, PATIENCE).await?;
         let unreachable = |error: String| {
-            ApiError::new(ErrorCode::Unreachable, format!("'{}' broke off: {error}; nothing was changed", peer.name))
+            ApiError::new(
+                ErrorCode::Unreachable,
+                format!("'{}' broke off: {error}; nothing was changed", peer.name),
+            )
         };
         let client = node_client(self, &connection).await.map_err(unreachable)?;
         let shares = client.list_shares().await.map_err(|error| unreachable(error.to_string()))?;
@@ -146,9 +150,13 @@ impl Node {
         let kind: Kind = share.kind.parse().map_err(wrong_setting)?;
         supported(kind)?;
         let shared: Vec<Setting> = serde_json::from_str(&share.settings).map_err(|error| {
-            ApiError::new(ErrorCode::Setting, format!("the settings of '{wanted}' cannot be understood: {error}"))
+            ApiError::new(
+                ErrorCode::Setting,
+                format!("the settings of '{wanted}' cannot be understood: {error}"),
+            )
         })?;
-        let settings = Settings::parse(kind, &shared).and_then(|s| s.with(&join.settings)).map_err(wrong_setting)?;
+        let settings =
+            Settings::parse(kind, &shared).and_then(|s| s.with(&join.settings)).map_err(wrong_setting)?;
         let role = role_of(join.role.as_deref(), &settings)?;
         Ok(Invitation { root, peer, connection, client, share, kind, settings, role })
     }
@@ -180,12 +188,15 @@ impl Node {
             invitation.share.id,
         );
         let theirs: Arc<dyn Endpoint> = Arc::new(theirs.await.map_err(|error| broke(&error))?);
-        let part = Part { ours: &self.name, theirs: &invitation.peer.name, source: source_of(invitation.role) };
+        let part =
+            Part { ours: &self.name, theirs: &invitation.peer.name, source: source_of(invitation.role) };
         let matcher = local.matcher().map_err(|error| ApiError::new(ErrorCode::Setting, error))?;
         let pair = PairSettings {
             policy: settings.policy(part),
             guard: settings.guard(),
-            takes_part: Arc::new(move |path: &evenfold_core::RelPath, is_dir| matcher.takes_part(path, is_dir)),
+            takes_part: Arc::new(move |path: &evenfold_core::RelPath, is_dir| {
+                matcher.takes_part(path, is_dir)
+            }),
             limit: Limit { files: u64::MAX, bytes: u64::MAX },
         };
         let ours: Arc<dyn Endpoint> = Arc::clone(&local) as Arc<dyn Endpoint>;
@@ -319,7 +330,10 @@ fn role_of(wanted: Option<&str>, settings: &Settings) -> Result<&'static str, Ap
         (Some("source"), Flow::OneWay | Flow::None) => Ok("source"),
         (Some("destination"), Flow::OneWay | Flow::None) => Ok("destination"),
         (Some(other), _) => {
-            let message = format!("the role '{other}' does not exist in a relationship of the kind '{}'", settings.kind);
+            let message = format!(
+                "the role '{other}' does not exist in a relationship of the kind '{}'",
+                settings.kind
+            );
             let hint = "roles: spoke where changes travel both ways; source or destination where they travel one way";
             Err(ApiError::new(ErrorCode::Usage, message).with_hint(hint))
         }

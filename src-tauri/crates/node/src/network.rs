@@ -204,7 +204,12 @@ impl Network {
     }
 }
 
-async fn keep_dialling(network: std::sync::Weak<Network>, peer: PeerKey, addresses: Vec<String>, eager: bool) {
+async fn keep_dialling(
+    network: std::sync::Weak<Network>,
+    peer: PeerKey,
+    addresses: Vec<String>,
+    eager: bool,
+) {
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
     let mut first = true;
     loop {

@@ -25,7 +25,11 @@ fn failed(message: impl Into<String>) -> ApiError {
 
 impl Node {
     /// Opens a pairing offer.
-    pub(crate) fn pair_offer(self: &Arc<Self>, minutes: u32, share: Option<String>) -> Result<Offer, ApiError> {
+    pub(crate) fn pair_offer(
+        self: &Arc<Self>,
+        minutes: u32,
+        share: Option<String>,
+    ) -> Result<Offer, ApiError> {
         if !(1..=1440).contains(&minutes) {
             return Err(ApiError::new(ErrorCode::Usage, "an offer lasts from 1 to 1440 minutes"));
         }
@@ -57,14 +61,21 @@ impl Node {
             lock(&node.offers.0).remove(&text);
         });
         let until = jiff::Timestamp::now() + expires;
-        Ok(Offer { code: code.to_string(), addresses: self.network.addresses(), expires_at: format_time(until) })
+        Ok(Offer {
+            code: code.to_string(),
+            addresses: self.network.addresses(),
+            expires_at: format_time(until),
+        })
     }
 
     /// Waits until an offer is taken or over.
     pub(crate) async fn pair_wait(&self, code: &str) -> Result<Paired, ApiError> {
         let waiting = lock(&self.offers.0).get(code).cloned();
         let Some(mut outcome) = waiting else {
-            return Err(ApiError::new(ErrorCode::NotFound, format!("no offer with the code '{code}' is open")));
+            return Err(ApiError::new(
+                ErrorCode::NotFound,
+                format!("no offer with the code '{code}' is open"),
+            ));
         };
         let answer = outcome.wait_for(Option::is_some).await;
         let answer = answer.map_err(|_| failed("the offer was withdrawn"))?.clone();

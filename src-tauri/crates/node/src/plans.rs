@@ -98,7 +98,10 @@ pub(crate) fn halt_info(halt: &Halt, plan: Option<Digest>, ours: &str, theirs: &
             "mount the disk or put the folder back; syncing then goes on by itself".to_owned(),
         ),
         Halt::RootReplaced(side) => (
-            format!("the folder on {} is not the one that was joined; nothing was changed anywhere", machine(side)),
+            format!(
+                "the folder on {} is not the one that was joined; nothing was changed anywhere",
+                machine(side)
+            ),
             "put the right folder back, or remove the relationship and join again with this one".to_owned(),
         ),
         Halt::RootUnreadable(side, detail) => (

@@ -14,13 +14,18 @@ use evenfold_ssh::PeerKey;
 
 impl Node {
     /// Describes one relationship.
-    pub(crate) async fn relationship_info(&self, relationship: &Relationship) -> Result<RelationshipInfo, ApiError> {
+    pub(crate) async fn relationship_info(
+        &self,
+        relationship: &Relationship,
+    ) -> Result<RelationshipInfo, ApiError> {
         let row = relationship.row();
         let mut members = Vec::new();
         if row.hub.is_none() {
             for member in self.store.members().list(row.id).await.map_err(db)? {
                 let peer = self.store.peers().get(&member.peer).await.map_err(db)?;
-                members.push(peer.map_or_else(|| PeerKey::from_bytes(member.peer).fingerprint(), |peer| peer.name));
+                members.push(
+                    peer.map_or_else(|| PeerKey::from_bytes(member.peer).fingerprint(), |peer| peer.name),
+                );
             }
         }
         Ok(RelationshipInfo {

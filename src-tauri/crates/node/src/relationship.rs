@@ -133,7 +133,13 @@ impl Relationship {
             }
         };
         let served = Served(watch::Sender::new(row.pause == Pause::Running));
-        Ok(Arc::new(Relationship { row: Mutex::new(row), settings: Mutex::new(settings), local, part, served }))
+        Ok(Arc::new(Relationship {
+            row: Mutex::new(row),
+            settings: Mutex::new(settings),
+            local,
+            part,
+            served,
+        }))
     }
 
     /// Returns a copy of the row.
@@ -165,7 +171,12 @@ impl Relationship {
     }
 
     /// Takes over changed settings: the rules of the folder and of the loop.
-    pub(crate) async fn adopt(&self, settings: Settings, own_name: &str, watch: bool) -> Result<(), ApiError> {
+    pub(crate) async fn adopt(
+        &self,
+        settings: Settings,
+        own_name: &str,
+        watch: bool,
+    ) -> Result<(), ApiError> {
         let before = std::mem::replace(&mut *lock(&self.settings), settings.clone());
         if before.select() != settings.select() || watch_wanted(&before) != watch_wanted(&settings) {
             self.local.set_settings(local_settings(&settings, self.local.mark(), watch));
@@ -191,7 +202,8 @@ pub(crate) fn read_settings(row: &RelationshipRow) -> Result<Settings, ApiError>
         ApiError::new(ErrorCode::Setting, message)
     };
     let kind: Kind = row.kind.parse().map_err(|error: settings::SettingError| wrong(error.to_string()))?;
-    let pairs: Vec<Setting> = serde_json::from_str(&row.settings).map_err(|error| wrong(error.to_string()))?;
+    let pairs: Vec<Setting> =
+        serde_json::from_str(&row.settings).map_err(|error| wrong(error.to_string()))?;
     Settings::parse(kind, &pairs).map_err(|error| wrong(error.to_string()))
 }
 

@@ -82,15 +82,27 @@ impl Endpoint for RemoteEndpoint {
         self.inward.manifest(items.to_vec(), indices.to_vec()).await.map_err(failed)
     }
 
-    async fn prepare(&self, batch: &Arc<Batch>, manifests: Vec<Manifest>) -> Result<Vec<Need>, EndpointError> {
+    async fn prepare(
+        &self,
+        batch: &Arc<Batch>,
+        manifests: Vec<Manifest>,
+    ) -> Result<Vec<Need>, EndpointError> {
         self.outward.prepare(Arc::clone(batch), manifests).await.map_err(failed)
     }
 
-    async fn supply(&self, batch: &Arc<Batch>, needs: Vec<Need>) -> Result<mpsc::Receiver<Piece>, EndpointError> {
+    async fn supply(
+        &self,
+        batch: &Arc<Batch>,
+        needs: Vec<Need>,
+    ) -> Result<mpsc::Receiver<Piece>, EndpointError> {
         self.inward.supply(batch.items.clone(), needs).await.map_err(failed)
     }
 
-    async fn apply(&self, batch: &Arc<Batch>, pieces: mpsc::Receiver<Piece>) -> Result<Report, EndpointError> {
+    async fn apply(
+        &self,
+        batch: &Arc<Batch>,
+        pieces: mpsc::Receiver<Piece>,
+    ) -> Result<Report, EndpointError> {
         self.outward.apply(Arc::clone(batch), pieces, None).await.map_err(failed)
     }
 

@@ -78,7 +78,8 @@ async fn run(node: Weak<Node>, relationship: Weak<Relationship>) {
 
 /// Times alone are no news, so that an idle pair sends nothing.
 fn differs(a: &SpokeState, b: &SpokeState) -> bool {
-    let timeless = |state: &SpokeState| SpokeState { verified_at: state.verified_at.map(|_| 0), ..state.clone() };
+    let timeless =
+        |state: &SpokeState| SpokeState { verified_at: state.verified_at.map(|_| 0), ..state.clone() };
     timeless(a) != timeless(b)
 }
 
@@ -89,8 +90,10 @@ async fn fetch_settings(node: &Weak<Node>, relationship: &Weak<Relationship>) {
     };
     let fetched = async {
         let client = node_client(&node, &connection).await?;
-        let share = client.describe(relationship.row().id.as_u128()).await.map_err(|error| error.to_string())?;
-        let shared: Vec<Setting> = serde_json::from_str(&share.settings).map_err(|error| error.to_string())?;
+        let share =
+            client.describe(relationship.row().id.as_u128()).await.map_err(|error| error.to_string())?;
+        let shared: Vec<Setting> =
+            serde_json::from_str(&share.settings).map_err(|error| error.to_string())?;
         node.adopt_shared_settings(&relationship, &shared).await.map_err(|error| error.to_string())
     };
     if let Err(error) = fetched.await {

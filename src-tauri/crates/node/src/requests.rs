@@ -121,7 +121,9 @@ pub(crate) async fn answer(
             let info = node.adopt(peer, request).await.map_err(remote)?;
             serde_json::to_vec(&info).map_err(malformed)
         }
-        _ => Err(RemoteError::new("unknown-request", format!("'{name}' is not known here"), "update Evenfold")),
+        _ => {
+            Err(RemoteError::new("unknown-request", format!("'{name}' is not known here"), "update Evenfold"))
+        }
     }
 }
 
@@ -142,7 +144,8 @@ impl Node {
     /// Asks a peer something and waits for the answer.
     async fn ask(&self, peer: &PeerKey, name: &str, request: &impl Serialize) -> Result<Vec<u8>, ApiError> {
         let gone = |error: String| ApiError::new(ErrorCode::Unreachable, error);
-        let connection = self.network.connection(peer).ok_or_else(|| gone("it is not connected".to_owned()))?;
+        let connection =
+            self.network.connection(peer).ok_or_else(|| gone("it is not connected".to_owned()))?;
         let client = node_client(self, &connection).await.map_err(gone)?;
         let payload = serde_json::to_vec(request)
             .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
@@ -197,7 +200,9 @@ impl Node {
             match self.ask(&key, "cycle", &request).await {
                 Ok(answer) => {
                     let parsed = serde_json::from_slice::<Synced>(&answer);
-                    answers.extend(parsed.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string())));
+                    answers.extend(
+                        parsed.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string())),
+                    );
                 }
                 Err(error) => tracing::info!(%error, member = name, "a member did not run a cycle"),
             }
@@ -217,7 +222,8 @@ impl Node {
         for (name, key) in online {
             let answer = self.ask(&key, "check", &request).await?;
             let check = serde_json::from_slice(&answer);
-            answers.push((name, check.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?));
+            answers
+                .push((name, check.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?));
         }
         Ok(answers)
     }
@@ -257,7 +263,11 @@ impl Node {
     }
 
     /// Remembers what the hub set, so that it is told from what was set at this endpoint when the hub changes it.
-    pub(crate) async fn remember_shared_settings(&self, relationship: &str, shared: &str) -> Result<(), ApiError> {
+    pub(crate) async fn remember_shared_settings(
+        &self,
+        relationship: &str,
+        shared: &str,
+    ) -> Result<(), ApiError> {
         let now = crate::record::now_micros();
         self.store.settings().set(SHARED_SETTINGS, relationship, shared, now).await.map_err(db)
     }
@@ -299,9 +309,13 @@ impl Node {
         let root = crate::join::folder(&request.path)?;
         let empty = std::fs::read_dir(&root).map(|mut entries| entries.next().is_none());
         if !empty.map_err(|error| ApiError::new(ErrorCode::Folder, format!("{}: {error}", root.display())))? {
-            let message =
-                format!("{} on {} is not empty, so only its owner can join with it", root.display(), self.name);
-            let hint = format!("on {}: evenfold join {}:{} {}", self.name, row.name, request.share, root.display());
+            let message = format!(
+                "{} on {} is not empty, so only its owner can join with it",
+                root.display(),
+                self.name
+            );
+            let hint =
+                format!("on {}: evenfold join {}:{} {}", self.name, row.name, request.share, root.display());
             return Err(ApiError::new(ErrorCode::Refused, message).with_hint(hint));
         }
         let join = Join {
@@ -323,10 +337,11 @@ impl Node {
         target: &str,
         settings: &[Setting],
     ) -> Result<crate::api::RelationshipInfo, ApiError> {
-        let (peer, there) = target.split_once(':').filter(|(_, path)| path.starts_with('/')).ok_or_else(|| {
-            let message = format!("'{target}' is not MACHINE:/absolute/path");
-            ApiError::new(ErrorCode::Usage, message).with_hint("for example nas:/srv/photos")
-        })?;
+        let (peer, there) =
+            target.split_once(':').filter(|(_, path)| path.starts_with('/')).ok_or_else(|| {
+                let message = format!("'{target}' is not MACHINE:/absolute/path");
+                ApiError::new(ErrorCode::Usage, message).with_hint("for example nas:/srv/photos")
+            })?;
         let row = self.peer(peer).await?;
         self.reach(&row, Duration::from_secs(10)).await?;
         let info = self.share(path, name, kind, settings).await?;

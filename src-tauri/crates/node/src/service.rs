@@ -42,9 +42,9 @@ impl Service for NodeService {
             Request::RelResume { relationship } => done(node.rel_pause(&relationship, false).await)?,
             Request::RelRemove { relationship } => done(node.rel_remove(&relationship).await)?,
             Request::Status { relationship } => Reply::Status(node.status(relationship.as_deref()).await?),
-            Request::Sync { relationship, dry_run, wait, timeout_seconds } => {
-                Reply::Synced(Box::new(node.sync(&relationship, dry_run, wait, timeout_seconds, events).await?))
-            }
+            Request::Sync { relationship, dry_run, wait, timeout_seconds } => Reply::Synced(Box::new(
+                node.sync(&relationship, dry_run, wait, timeout_seconds, events).await?,
+            )),
             Request::Apply { plan } => Reply::Synced(Box::new(node.apply_plan(&plan, events).await?)),
             Request::Check { relationship, deep } => Reply::Check(node.check(&relationship, deep).await?),
             Request::Why { relationship, path } => Reply::Why(node.why(&relationship, &path).await?),
@@ -58,7 +58,8 @@ impl Service for NodeService {
             }
             Request::Restore { relationship, path, at, version, to } => {
                 let to = to.as_ref();
-                let restored = node.restore(&relationship, &path, at.as_deref(), version.as_deref(), to).await?;
+                let restored =
+                    node.restore(&relationship, &path, at.as_deref(), version.as_deref(), to).await?;
                 Reply::Restored(restored)
             }
             Request::Doctor => Reply::Doctor(node.doctor().await?),

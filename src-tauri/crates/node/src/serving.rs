@@ -5,7 +5,9 @@ use std::sync::{Arc, Weak};
 use async_trait::async_trait;
 use evenfold_ssh::{Connection, PeerKey, Stream};
 use evenfold_store::{MemberRow, Pause, Permission};
-use evenfold_wire::{Incoming, NodeClient, NodeHandler, NodeHello, Purpose, RemoteError, Role, Share, ShareRef};
+use evenfold_wire::{
+    Incoming, NodeClient, NodeHandler, NodeHello, Purpose, RemoteError, Role, Share, ShareRef,
+};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -150,7 +152,11 @@ async fn serve_endpoint(
 }
 
 fn no_such_share() -> RemoteError {
-    RemoteError::new(REFUSED, "this machine shares no such relationship with you", "ask its owner to share it")
+    RemoteError::new(
+        REFUSED,
+        "this machine shares no such relationship with you",
+        "ask its owner to share it",
+    )
 }
 
 async fn hub_view(
@@ -158,7 +164,8 @@ async fn hub_view(
     peer: &PeerKey,
     id: Uuid,
 ) -> Result<(HubView, impl Future<Output = ()> + Send + use<>), RemoteError> {
-    let relationship = node.by_id(id).filter(|r| matches!(r.part, RunningPart::Hub)).ok_or_else(no_such_share)?;
+    let relationship =
+        node.by_id(id).filter(|r| matches!(r.part, RunningPart::Hub)).ok_or_else(no_such_share)?;
     if lock(&relationship.row).pause != Pause::Running {
         return Err(RemoteError::new("paused", "the relationship is paused on the hub", "resume it there"));
     }

@@ -5,7 +5,7 @@ use evenfold_core::diff::{Drift, Finding};
 use evenfold_core::safety::Halt;
 use evenfold_core::{ProblemKind, Side};
 use evenfold_engine::driver::State;
-use evenfold_engine::{CycleError, CycleReport, EndpointError, Ending};
+use evenfold_engine::{CycleError, CycleReport, Ending, EndpointError};
 use evenfold_ssh::PeerKey;
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +54,11 @@ impl Node {
         }
     }
 
-    async fn spoke_status(&self, relationship: &Relationship, spoke: &Spoke) -> Result<RelationshipStatus, ApiError> {
+    async fn spoke_status(
+        &self,
+        relationship: &Relationship,
+        spoke: &Spoke,
+    ) -> Result<RelationshipStatus, ApiError> {
         let row = relationship.row();
         let state = spoke.driver.state().borrow().clone();
         let told = spoke_state(&state, relationship.source());
@@ -82,7 +86,11 @@ impl Node {
                     role: if row.role == "destination" { "source".to_owned() } else { "hub".to_owned() },
                     path: None,
                     online: state.online,
-                    last_seen: if state.online { time_text(now_micros()) } else { last_seen.and_then(time_text) },
+                    last_seen: if state.online {
+                        time_text(now_micros())
+                    } else {
+                        last_seen.and_then(time_text)
+                    },
                 },
             ],
             drift: known.then_some(told.drift).flatten(),
@@ -139,8 +147,10 @@ impl Node {
             let key = PeerKey::from_bytes(member.peer);
             let online = self.network.connection(&key).is_some();
             let peer = self.store.peers().get(&member.peer).await.map_err(db)?;
-            let reported = member.state.as_deref().and_then(|text| serde_json::from_str::<SpokeState>(text).ok());
-            let mut state = reported.unwrap_or_else(|| SpokeState { state: "unknown".to_owned(), ..Default::default() });
+            let reported =
+                member.state.as_deref().and_then(|text| serde_json::from_str::<SpokeState>(text).ok());
+            let mut state =
+                reported.unwrap_or_else(|| SpokeState { state: "unknown".to_owned(), ..Default::default() });
             if !online {
                 // What it said last was true then.
                 state.state = "unknown".to_owned();
@@ -212,7 +222,8 @@ fn worst_state(told: &[SpokeState]) -> &'static str {
 
 /// Says why this node's own folder cannot be used.
 pub(crate) fn own_folder_halt(error: &EndpointError, machine: &str) -> HaltInfo {
-    let halt = error.as_halt(Side::Ours).unwrap_or_else(|| Halt::RootUnreadable(Side::Ours, error.to_string()));
+    let halt =
+        error.as_halt(Side::Ours).unwrap_or_else(|| Halt::RootUnreadable(Side::Ours, error.to_string()));
     halt_info(&halt, None, machine, machine)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evenfold_core::Digest;
 use evenfold_engine::pair::Permission;
-use evenfold_engine::{CycleError, CycleReport, EndpointError, Ending, Look};
+use evenfold_engine::{CycleError, CycleReport, Ending, EndpointError, Look};
 use tokio::sync::mpsc;
 
 use crate::api::{ApiError, ErrorCode, Event, Progress as ProgressInfo, RelationshipStatus, Synced};
@@ -42,7 +42,11 @@ impl Node {
             return Ok(synced("started", started));
         }
         let work = async {
-            if dry_run { self.dry_run(&relationship, events).await } else { self.sync_all(&relationship, events).await }
+            if dry_run {
+                self.dry_run(&relationship, events).await
+            } else {
+                self.sync_all(&relationship, events).await
+            }
         };
         match timeout {
             None => work.await,
@@ -218,7 +222,8 @@ impl Node {
         error: CycleError,
     ) -> Result<Synced, ApiError> {
         match error {
-            CycleError::Endpoint(_, EndpointError::Offline(_) | EndpointError::Refused(_)) | CycleError::Paused => {
+            CycleError::Endpoint(_, EndpointError::Offline(_) | EndpointError::Refused(_))
+            | CycleError::Paused => {
                 let status = self.relationship_status(relationship).await?;
                 Ok(synced("unknown", status))
             }
@@ -286,9 +291,12 @@ fn synced(outcome: &str, status: RelationshipStatus) -> Synced {
 fn worst(mine: String, others: &[Synced]) -> String {
     const ORDER: [&str; 6] = ["equal", "differs", "conflicts", "unknown", "timeout", "held"];
     let rank = |outcome: &str| ORDER.iter().position(|known| *known == outcome).unwrap_or(1);
-    others.iter().fold(mine, |worst, other| {
-        if rank(&other.outcome) > rank(&worst) { other.outcome.clone() } else { worst }
-    })
+    others.iter().fold(
+        mine,
+        |worst, other| {
+            if rank(&other.outcome) > rank(&worst) { other.outcome.clone() } else { worst }
+        },
+    )
 }
 
 /// Reads progress and derives speed and time left.

@@ -56,7 +56,10 @@ pub(crate) fn start(local: Weak<LocalEndpoint>, replica: &Arc<Replica<RealDisk>>
             Event::Dirty(path) if marks.paths.len() < MOST_MARKS => _ = marks.paths.insert(path),
             Event::Dirty(_) | Event::Overflow => marks.everything = true,
             Event::Failed(detail) => {
-                tracing::warn!(detail, "the folder cannot be watched completely; rescans find what is missed");
+                tracing::warn!(
+                    detail,
+                    "the folder cannot be watched completely; rescans find what is missed"
+                );
             }
         }
         drop(marks);
@@ -116,7 +119,8 @@ async fn run(local: Weak<LocalEndpoint>, marks: Arc<Mutex<Marks>>, wake: Arc<Not
         let Some(local) = local.upgrade() else { return };
         match local.scan(extent, &[]).await {
             Ok(snapshot) => {
-                let changing = snapshot.problems.iter().filter(|problem| problem.kind == ProblemKind::Changing);
+                let changing =
+                    snapshot.problems.iter().filter(|problem| problem.kind == ProblemKind::Changing);
                 let mut marks = lock(&marks);
                 for problem in changing.take(MOST_MARKS) {
                     marks.paths.insert(problem.path.clone());
