@@ -3,6 +3,9 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use evenfold_core::commit::common;
+use evenfold_core::conflict::is_conflict_name;
+use evenfold_core::edit::Edit;
 use evenfold_testkit::exhaustive::space::{self, Space};
 use evenfold_testkit::exhaustive::{Property, Subject, TWO_WAY, check_all, policies};
 
@@ -55,4 +58,24 @@ fn every_seeded_mistake_is_caught() {
     let survivors = survivors.into_inner().unwrap();
     assert!(survivors.is_empty(), "not caught: {survivors:?}");
     assert!(mutants::ALL.len() >= 12);
+}
+
+/// A record of what one side did alone looks to the next cycle like an act of the other side's user.
+#[test]
+fn recording_what_only_one_side_holds_is_caught() {
+    let everything = Subject { record: |_, _, _, touched| touched.to_vec(), ..Subject::CORE };
+    let everything_but_copies = Subject {
+        record: |ancestor, ours, theirs, touched| {
+            let is_copy = |edit: &Edit| edit.path.components().last().is_some_and(is_conflict_name);
+            let (copies, mut others): (Vec<Edit>, Vec<Edit>) = touched.iter().cloned().partition(is_copy);
+            others.extend(common(ancestor, ours, theirs, &copies));
+            others
+        },
+        ..Subject::CORE
+    };
+    let spaces = [space::deep_below_one_name(), space::with_metadata()];
+    for subject in [everything, everything_but_copies] {
+        let (property, case) = caught(&subject, &spaces).unwrap();
+        println!("{property:?} in {case}");
+    }
 }

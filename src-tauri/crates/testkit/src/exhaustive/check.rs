@@ -67,7 +67,7 @@ fn check_plan(
     symmetric(subject, triple, policy, planned)?;
     untouched_sides(&planned.plan, policy)?;
     below_conflicts(planned.found())?;
-    let after = carry_out(triple, &planned.plan, limit)?;
+    let after = carry_out(subject, triple, &planned.plan, limit)?;
     if !planned.found().conflicts.is_empty() {
         conflicts_stay(&planned.plan.conflicts, triple, &after)?;
     }

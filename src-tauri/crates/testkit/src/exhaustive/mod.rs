@@ -15,6 +15,8 @@ pub mod world;
 use std::fmt;
 use std::sync::Arc;
 
+use evenfold_core::commit::common;
+use evenfold_core::edit::Edit;
 use evenfold_core::settle::Authors;
 use evenfold_core::{Conflict, ConflictRule, Deletion, Dir, Flow, Plan, Policy, Side};
 
@@ -27,7 +29,12 @@ pub struct Subject {
     pub reconcile: fn(&Arc<Dir>, &Arc<Dir>, &Arc<Dir>, &Policy) -> Plan,
     /// `settle(plan, rule, ours, theirs, authors)`.
     pub settle: Settle,
+    /// `record(ancestor, ours, theirs, touched)`: how the ancestor changes, given both trees afterwards.
+    pub record: Record,
 }
+
+/// The type of [`evenfold_core::commit::common`].
+pub type Record = fn(&Arc<Dir>, &Arc<Dir>, &Arc<Dir>, &[Edit]) -> Vec<Edit>;
 
 /// The type of [`evenfold_core::settle::settle`].
 pub type Settle =
@@ -35,8 +42,11 @@ pub type Settle =
 
 impl Subject {
     /// The core as it is.
-    pub const CORE: Subject =
-        Subject { reconcile: evenfold_core::reconcile::reconcile, settle: evenfold_core::settle::settle };
+    pub const CORE: Subject = Subject {
+        reconcile: evenfold_core::reconcile::reconcile,
+        settle: evenfold_core::settle::settle,
+        record: |ancestor, ours, theirs, touched| common(ancestor, ours, theirs, touched),
+    };
 }
 
 /// What must hold for every triple.

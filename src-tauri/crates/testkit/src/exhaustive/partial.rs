@@ -28,7 +28,7 @@ pub(crate) fn check_partial(
     let plan = &planned.plan;
     let number = plan.copies_ours.len() + plan.copies_theirs.len() + plan.ours.len() + plan.theirs.len();
     for part in parts(number) {
-        let mut state = carry_out_part(triple, plan, |at| part >> at & 1 == 1)?;
+        let mut state = carry_out_part(subject, triple, plan, |at| part >> at & 1 == 1)?;
         let mut settled = planned.settled.clone();
         let mut cycles = 0;
         loop {
@@ -41,7 +41,7 @@ pub(crate) fn check_partial(
             if cycles > CYCLES {
                 return Violation::new(Property::PartsConverge, format!("no end: {}", summary(&next.plan)));
             }
-            state = carry_out(&state, &next.plan, None)?;
+            state = carry_out(subject, &state, &next.plan, None)?;
         }
         Meaning { policy, settled: &settled, before: triple, after: &state }.check()?;
         if state.ours != whole.ours || state.theirs != whole.theirs || state.ancestor != whole.ancestor {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use evenfold_core::batch::{Limit, steps};
-use evenfold_core::commit::common;
 use evenfold_core::edit::{Edit, edit};
 use evenfold_core::plan::{Agreement, Change};
 use evenfold_core::settle::{Authors, hold_back};
@@ -54,7 +53,12 @@ impl Subject {
 ///
 /// # Errors
 /// [`Property::ChangesApply`], if a change does not find what it expects.
-pub fn carry_out(triple: &Triple, plan: &Plan, limit: Option<Limit>) -> Result<Triple, Violation> {
+pub fn carry_out(
+    subject: &Subject,
+    triple: &Triple,
+    plan: &Plan,
+    limit: Option<Limit>,
+) -> Result<Triple, Violation> {
     let mut sides = [Arc::clone(&triple.ours), Arc::clone(&triple.theirs)];
     let mut done = [Vec::new(), Vec::new()];
     for ((side, tree), done) in [Side::Ours, Side::Theirs].into_iter().zip(&mut sides).zip(&mut done) {
@@ -82,7 +86,7 @@ pub fn carry_out(triple: &Triple, plan: &Plan, limit: Option<Limit>) -> Result<T
             }
         }
     }
-    Ok(commit(triple, &plan.agreed, sides, done))
+    Ok(commit(subject, triple, &plan.agreed, sides, done))
 }
 
 /// Carries out those parts of a plan whose number `chosen` accepts, and commits exactly these. Changes that
@@ -91,6 +95,7 @@ pub fn carry_out(triple: &Triple, plan: &Plan, limit: Option<Limit>) -> Result<T
 /// # Errors
 /// [`Property::ChangesApply`], if a change does not find what it expects.
 pub fn carry_out_part(
+    subject: &Subject,
     triple: &Triple,
     plan: &Plan,
     chosen: impl Fn(usize) -> bool,
@@ -123,10 +128,16 @@ pub fn carry_out_part(
             }
         }
     }
-    Ok(commit(triple, &plan.agreed, sides, done))
+    Ok(commit(subject, triple, &plan.agreed, sides, done))
 }
 
-fn commit(triple: &Triple, agreements: &[Agreement], sides: [Arc<Dir>; 2], done: [Vec<Edit>; 2]) -> Triple {
+fn commit(
+    subject: &Subject,
+    triple: &Triple,
+    agreements: &[Agreement],
+    sides: [Arc<Dir>; 2],
+    done: [Vec<Edit>; 2],
+) -> Triple {
     let [ours, theirs] = sides;
     let [done_ours, done_theirs] = done;
     let mut ancestor = Arc::clone(&triple.ancestor);
@@ -140,7 +151,7 @@ fn commit(triple: &Triple, agreements: &[Agreement], sides: [Arc<Dir>; 2], done:
             }),
         );
     }
-    let records = common(&ancestor, &ours, &theirs, done_ours.iter().chain(&done_theirs));
+    let records = (subject.record)(&ancestor, &ours, &theirs, &[done_ours, done_theirs].concat());
     Triple { ancestor: edit(&ancestor, records), ours, theirs }
 }
 
