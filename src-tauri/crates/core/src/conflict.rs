@@ -79,10 +79,11 @@ fn parse(name: &[u8]) -> Option<Parts<'_>> {
         .then_some((stem, stamp, machine, extension))
 }
 
-/// Splits at the last dot, unless that would leave no stem or an extension that is none (over 32 bytes).
+/// Splits at the last dot, unless that would leave no stem or an extension that is none: over 32 bytes, or what
+/// makes a name without extension that of a conflict copy.
 fn split_extension(name: &[u8]) -> (&[u8], &[u8]) {
     match name.iter().rposition(|b| *b == b'.') {
-        Some(at) if at > 0 && name.len() - at <= 32 => name.split_at(at),
+        Some(at) if at > 0 && name.len() - at <= 32 && !name[at..].starts_with(MARK) => name.split_at(at),
         _ => (name, b""),
     }
 }
@@ -156,6 +157,14 @@ mod tests {
             assert_eq!(parsed.original, name(original));
             assert!(is_conflict_name(made.as_bytes()));
         }
+    }
+
+    #[test]
+    fn copy_of_a_copy_without_extension_names_the_copy() {
+        let copy = name("a.conflict-20261121T140207Z-nas");
+        let made = conflict_name(&copy, at(1_795_269_727), "hub", None);
+        assert_eq!(made.to_string(), "a.conflict-20261121T140207Z-nas.conflict-20261121T140207Z-hub");
+        assert_eq!(parse_conflict_name(&made).unwrap().original, copy);
     }
 
     #[test]
