@@ -257,7 +257,8 @@ impl Disk for FakeDisk {
 
     fn exchange(&self, a: &Place, b: &Place) -> io::Result<()> {
         self.change(|state| {
-            let ((first, x), (second, y)) = (self.taken_slot(&state.tree, a)?, self.taken_slot(&state.tree, b)?);
+            let ((first, x), (second, y)) =
+                (self.taken_slot(&state.tree, a)?, self.taken_slot(&state.tree, b)?);
             may_move(&state.tree, x, first.0, second.0)?;
             may_move(&state.tree, y, second.0, first.0)?;
             let lost = first.clone();

@@ -14,6 +14,8 @@ use crate::sim::Rng;
 #[derive(Debug, Clone)]
 pub(crate) struct Logged {
     op: Op,
+    /// What an `Unlink` takes away: a directory goes only after everything in it.
+    gone: Option<Ino>,
     now: i64,
     durable: bool,
 }
@@ -57,15 +59,15 @@ impl Journal {
     }
 
     /// Notes an operation that was just carried out.
-    pub(crate) fn note(&mut self, op: &Op, now: i64) {
+    pub(crate) fn note(&mut self, op: &Op, gone: Option<Ino>, now: i64) {
         if self.kept {
-            self.log.push(Logged { op: op.clone(), now, durable: false });
+            self.log.push(Logged { op: op.clone(), gone, now, durable: false });
         }
     }
 
     /// Makes everything durable.
     pub(crate) fn all(&mut self, tree: &Tree) {
-        if self.kept && (!self.log.is_empty() || self.base.nodes.is_empty()) {
+        if self.kept {
             self.log.clear();
             self.base = tree.clone();
         }
@@ -99,17 +101,19 @@ impl Journal {
     }
 
     /// Makes durable what durable operations stand on: earlier ones on the same names, and the making of the
-    /// directories that hold them.
+    /// directories that hold them, and what was done in directories that are gone.
     fn found(&mut self) {
         let mut slots: HashSet<Slot> = HashSet::new();
         let mut dirs: HashSet<Ino> = HashSet::new();
+        let mut gone: HashSet<Ino> = HashSet::new();
         for logged in self.log.iter_mut().rev() {
             let own = logged.op.slots();
             let makes = matches!(&logged.op, Op::Make { ino, .. } if dirs.contains(ino));
-            if makes || own.iter().any(|slot| slots.contains(*slot)) {
+            if makes || own.iter().any(|slot| slots.contains(*slot) || gone.contains(&slot.0)) {
                 logged.durable = true;
             }
             if logged.durable {
+                gone.extend(logged.gone);
                 for slot in logged.op.slots() {
                     slots.insert(slot.clone());
                     dirs.insert(slot.0);
@@ -127,10 +131,12 @@ impl Journal {
         let chance = 1 + rng.below(9);
         let mut slots: HashSet<Slot> = HashSet::new();
         let mut inodes: HashSet<Ino> = HashSet::new();
-        for Logged { op, now, durable } in log {
+        let mut unsettled: HashSet<Ino> = HashSet::new();
+        for Logged { op, gone, now, durable } in log {
             let in_order = self.ordered && !op.is_content();
             let grounded = !op.slots().iter().any(|slot| slots.contains(*slot) || inodes.contains(&slot.0))
-                && !op.subject().is_some_and(|ino| inodes.contains(&ino));
+                && !op.subject().is_some_and(|ino| inodes.contains(&ino))
+                && !gone.is_some_and(|ino| unsettled.contains(&ino));
             let lucky = if in_order { prefix > 0 } else { rng.below(10) < chance };
             if in_order {
                 prefix = prefix.saturating_sub(1);
@@ -139,6 +145,7 @@ impl Journal {
                 tree.apply(&op, now);
                 continue;
             }
+            unsettled.extend(op.slots().into_iter().map(|slot| slot.0));
             slots.extend(op.slots().into_iter().cloned());
             inodes.extend(op.subject());
             if let Op::Make { ino, .. } = op {

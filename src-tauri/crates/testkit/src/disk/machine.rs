@@ -37,14 +37,12 @@ pub enum Flaw {
     ExchangeLoses,
     /// A rename replaces what stands at the new name.
     RenameReplaces,
-    /// What came out of an exchange is never seen to differ: the stat of versions is that of before.
+    /// Nothing that is asked to be made durable is.
     SyncForgets,
     /// The database forgets what was intended.
     IntentsForgotten,
     /// The database records as accomplished what is only intended.
     RecordedBefore,
-    /// A receiver takes a content without looking at its digest.
-    Unverified,
 }
 
 /// How a machine stops.
@@ -220,12 +218,14 @@ impl State {
     /// Carries out an operation.
     fn carry(&mut self, op: Op) {
         let now = self.stamp();
-        if let Op::Unlink { at } = &op
-            && let Some(node) = self.tree.child(at.0, &at.1).and_then(|ino| self.tree.get(ino))
-        {
+        let gone = match &op {
+            Op::Unlink { at } => self.tree.child(at.0, &at.1),
+            _ => None,
+        };
+        if let Some(node) = gone.and_then(|ino| self.tree.get(ino)) {
             self.free.insert(node.number);
         }
-        self.journal.note(&op, now);
+        self.journal.note(&op, gone, now);
         self.tree.apply(&op, now);
     }
 
@@ -325,7 +325,9 @@ impl State {
     /// Bytes in use below what stands at the root.
     pub(crate) fn used(&self) -> u64 {
         fn below(tree: &Tree, ino: Ino) -> u64 {
-            let own = tree.get(ino).map_or(0, |node| if tree.entries(ino).is_empty() { node.size().min(4000) } else { 100 });
+            let own = tree
+                .get(ino)
+                .map_or(0, |node| if tree.entries(ino).is_empty() { node.size().min(4000) } else { 100 });
             own + tree.entries(ino).iter().map(|(_, child)| below(tree, *child)).sum::<u64>()
         }
         self.tree.root.map_or(0, |root| below(&self.tree, root))

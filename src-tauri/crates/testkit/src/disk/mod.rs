@@ -7,7 +7,7 @@ mod machine;
 mod tree;
 
 pub use fake::FakeDisk;
-pub use machine::{Crash, Flaw, Habits, Machine};
-pub(crate) use machine::{Armed, Event, State};
-pub(crate) use tree::{Body, Ino, Op, Tree};
 pub(crate) use machine::mtime;
+pub(crate) use machine::{Armed, Event, State};
+pub use machine::{Crash, Flaw, Habits, Machine};
+pub(crate) use tree::{Body, Ino, Op, Tree};

@@ -62,8 +62,18 @@ pub(crate) const ACTS: [(u64, Act); 20] = [
 ];
 
 const NAMES: [&[u8]; 12] = [
-    b"a", b"b", b"c", b"d", b"e.txt", b"f.tar.gz", b".hidden", b"A", "\u{e9}".as_bytes(), "e\u{301}".as_bytes(),
-    b"\xff\xfe", b"new\nline",
+    b"a",
+    b"b",
+    b"c",
+    b"d",
+    b"e.txt",
+    b"f.tar.gz",
+    b".hidden",
+    b"A",
+    "\u{e9}".as_bytes(),
+    "e\u{301}".as_bytes(),
+    b"\xff\xfe",
+    b"new\nline",
 ];
 
 /// A user at a machine.
@@ -111,6 +121,9 @@ impl Hand<'_> {
         let present = present(&self.state.tree, root);
         if let Some(new) = new {
             self.ledger.replaced(self.node, old, new, &present);
+            if !live(&self.state.tree, root).values().any(|entry| entry.ino == ino) {
+                self.ledger.ended.insert(new);
+            }
         }
         self.took_place(&before);
         let node = self.node;
@@ -252,7 +265,13 @@ impl Hand<'_> {
                 let (path, entry) = file?;
                 let now = self.state.now();
                 let at = self.rng.weighted(
-                    &[(4, now), (2, now - 3_600_000_000_000), (1, now + 3_600_000_000_000), (1, 0), (1, 1_234_567_890_123_456_789)],
+                    &[
+                        (4, now),
+                        (2, now - 3_600_000_000_000),
+                        (1, now + 3_600_000_000_000),
+                        (1, 0),
+                        (1, 1_234_567_890_123_456_789),
+                    ],
                     now,
                 );
                 let mtime = Some(self.state.store_time(crate::disk::mtime(at)));
@@ -333,11 +352,16 @@ impl Hand<'_> {
     }
 
     /// Picks a name in one of the folders, not below `not_below`.
-    fn place(&mut self, live: &BTreeMap<RelPath, Found>, not_below: &RelPath) -> Option<(RelPath, (Ino, Arc<[u8]>))> {
+    fn place(
+        &mut self,
+        live: &BTreeMap<RelPath, Found>,
+        not_below: &RelPath,
+    ) -> Option<(RelPath, (Ino, Arc<[u8]>))> {
         let mut dirs = vec![(RelPath::root(), self.state.tree.root?)];
         let below = |path: &RelPath| !not_below.is_root() && path.starts_with(not_below);
         let shallow = |path: &RelPath| path.components().count() < 3;
-        let subdirs = live.iter().filter(|(path, entry)| entry.kind == Kind::Dir && !below(path) && shallow(path));
+        let subdirs =
+            live.iter().filter(|(path, entry)| entry.kind == Kind::Dir && !below(path) && shallow(path));
         dirs.extend(subdirs.map(|(path, entry)| (path.clone(), entry.ino)));
         let (parent, dir) = self.rng.pick(&dirs)?.clone();
         let plain = if self.odd && self.rng.percent(30) { NAMES.len() } else { 5 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use evenfold_core::conflict::is_conflict_name;
-use evenfold_core::{Flow, RelPath, Side};
+use evenfold_core::{Digest, Dir, Entry, Flow, RelPath, Side};
 use evenfold_engine::pair::{CycleError, CycleReport, Ending, Permission};
 use evenfold_fs::disk::Kind;
 
@@ -26,10 +26,13 @@ impl World {
             let state = node.machine.lock();
             let root = self.covered[at].or(state.tree.root);
             let present = present(&state.tree, root);
-            let mut ledger = lock(&self.ledger);
+            let ledger = lock(&self.ledger);
             if let Some(lost) = ledger.secured[at].difference(&present).next() {
                 let what = ledger.written.get(lost).cloned().unwrap_or_default();
-                return Err(Broken::new(Promise::Kept, format!("machine {at} has lost what was written as {what}")));
+                return Err(Broken::new(
+                    Promise::Kept,
+                    format!("machine {at} has lost what was written as {what}"),
+                ));
             }
             for (path, entry) in live(&state.tree, root) {
                 let Some(digest) = entry.digest else { continue };
@@ -39,7 +42,6 @@ impl World {
                     return Err(Broken::new(Promise::Invented, detail));
                 }
             }
-            ledger.secured[at] = present;
         }
         Ok(())
     }
@@ -78,7 +80,10 @@ impl World {
             Flow::None => None,
         };
         if let Some(side) = source.filter(|side| changes[*side] != before.changes[*side]) {
-            return Err(Broken::new(Promise::Source, format!("side {side} is the source and was written to")));
+            return Err(Broken::new(
+                Promise::Source,
+                format!("side {side} is the source and was written to"),
+            ));
         }
         if self.covered[spoke].is_some() || self.covered[0].is_some() {
             for side in [0, 1] {
@@ -101,13 +106,33 @@ impl World {
         {
             self.judge(report, &after)?;
         }
-        self.echo(&before, &after, calm)
+        if let Ok(report) = result {
+            // What the record says must be there for good.
+            for (at, agreed) in [(spoke, &report.ancestor), (0, &report.ancestor)] {
+                self.secure(at, agreed);
+            }
+        }
+        self.echo(spoke, &before, &after, calm)
+    }
+
+    /// Whatever of `agreed` is present on a machine has to stay.
+    fn secure(&self, at: usize, agreed: &Dir) {
+        let state = self.nodes[at].machine.lock();
+        let present = present(&state.tree, self.covered[at].or(state.tree.root));
+        let mut ledger = lock(&self.ledger);
+        each_content(agreed, &mut |digest| {
+            if present.contains(&digest) {
+                ledger.secured[at].insert(digest);
+            }
+        });
     }
 
     /// A report must say what is true.
     fn judge(&self, report: &CycleReport, after: &[BTreeMap<RelPath, Found>; 2]) -> Result<(), Broken> {
         let trees = [&report.ours, &report.theirs];
-        if report.ending == Ending::Equal && report.plan.blocked.is_empty() && trees[0].digest() != trees[1].digest()
+        if report.ending == Ending::Equal
+            && report.plan.blocked.is_empty()
+            && trees[0].digest() != trees[1].digest()
         {
             // The top directories' own permission bits take no part.
             let same = trees[0].children() == trees[1].children();
@@ -117,7 +142,10 @@ impl World {
         }
         // What was written by a cycle is what its report says stands there.
         for (side, tree) in trees.into_iter().enumerate() {
-            for path in after[side].keys().filter(|path| path.file_name().is_some_and(|name| is_conflict_name(name.as_bytes()))) {
+            for path in after[side]
+                .keys()
+                .filter(|path| path.file_name().is_some_and(|name| is_conflict_name(name.as_bytes())))
+            {
                 let unknown = tree.has_unknown();
                 if !unknown && report.files > 0 && tree.get(path).is_none() {
                     let detail = format!("side {side} holds {path:?}, which the report does not know");
@@ -130,23 +158,21 @@ impl World {
 
     /// A conflict copy of what a user had replaced before, with that version before their eyes, is an echo: what
     /// Evenfold itself did was taken for somebody else's act.
-    fn echo(
-        &self,
-        before: &Before,
-        after: &[BTreeMap<RelPath, Found>; 2],
-        calm: bool,
-    ) -> Result<(), Broken> {
+    fn echo(&self, spoke: usize, before: &Before, after: &[BTreeMap<RelPath, Found>; 2], calm: bool) -> Result<(), Broken> {
         if self.rolled_back || !calm || !self.echoes_are_told() {
             return Ok(());
         }
         let ledger = lock(&self.ledger);
-        for side in [0, 1] {
-            for (path, entry) in &after[side] {
+        // Elsewhere it may have been replaced without anybody here knowing.
+        let here = 1 | 1 << spoke;
+        let ended = |digest: &Digest| ledger.ended_on.get(digest).is_some_and(|machines| machines & here != 0);
+        for live in after {
+            for (path, entry) in live {
                 let is_copy = path.file_name().is_some_and(|name| is_conflict_name(name.as_bytes()));
                 if !is_copy || before.live.iter().any(|live| live.contains_key(path)) {
                     continue;
                 }
-                if let Some(digest) = entry.digest.filter(|digest| ledger.ended.contains(digest)) {
+                if let Some(digest) = entry.digest.filter(ended) {
                     let what = ledger.written.get(&digest).cloned().unwrap_or_default();
                     let detail = format!("{path:?} is a conflict copy of {what}, which a user had replaced");
                     return Err(Broken::new(Promise::Echo, detail));
@@ -156,14 +182,25 @@ impl World {
         Ok(())
     }
 
-    /// Acts on times, permission bits and copies make a replaced content count as changed again, so conflicts
-    /// with it are right.
+    /// Acts on times, permission bits, names and copies make a replaced content count as changed again, so
+    /// conflicts with it are right.
     fn echoes_are_told(&self) -> bool {
-        use super::acts::Act::{Copy, Mode, Touch};
+        use super::acts::Act::{Copy, Mode, Rename, Touch};
         let acts = &self.settings.acts;
-        !acts.iter().any(|(_, act)| matches!(act, Copy | Mode | Touch))
+        !acts.iter().any(|(_, act)| matches!(act, Copy | Mode | Rename | Touch))
             && !self.settings.troubles.restores
             && self.settings.habits.iter().all(|habits| habits.stored == 1)
+    }
+}
+
+fn each_content(dir: &Dir, take: &mut dyn FnMut(Digest)) {
+    for child in dir.children() {
+        match &child.entry {
+            Entry::File(file) if file.size > 0 => take(file.digest),
+            Entry::Symlink(link) => take(Digest::of(&link.target)),
+            Entry::Dir(dir) => each_content(dir, take),
+            Entry::File(_) | Entry::Unknown(_) => {}
+        }
     }
 }
 
@@ -171,8 +208,11 @@ impl World {
 fn guarded(before: &BTreeMap<RelPath, Found>, after: &BTreeMap<RelPath, Found>) -> Result<(), Broken> {
     let leaf = |entry: &&Found| entry.kind != Kind::Dir;
     let gone = before.iter().filter(|(path, entry)| leaf(entry) && !after.contains_key(*path));
-    let mut created: Vec<_> =
-        after.iter().filter(|(path, entry)| leaf(entry) && !before.contains_key(*path)).map(|(_, e)| e.digest).collect();
+    let mut created: Vec<_> = after
+        .iter()
+        .filter(|(path, entry)| leaf(entry) && !before.contains_key(*path))
+        .map(|(_, e)| e.digest)
+        .collect();
     let mut deleted = 0;
     for (_, entry) in gone {
         match created.iter().position(|digest| *digest == entry.digest) {

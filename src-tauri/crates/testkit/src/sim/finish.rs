@@ -54,10 +54,12 @@ impl World {
     /// Runs a cycle of a spoke; a person approves what is held.
     fn settle_spoke(&mut self, spoke: usize) -> Result<CycleReport, Broken> {
         let mut permission = Permission::Normal;
-        for _ in 0..3 {
+        for again in [true, false, false] {
             match self.cycle(spoke, Look::Full, permission)? {
                 Ok(report) => match &report.ending {
                     Ending::Held(halt) if halt.approvable() => permission = Permission::Exactly(report.plan.id()),
+                    // A folder that is there again is opened again at the next look.
+                    Ending::Held(_) if again => {}
                     Ending::Held(halt) => {
                         return Err(Broken::new(Promise::Converges, format!("spoke {spoke} is held: {halt}")));
                     }

@@ -1,6 +1,6 @@
 //! What users did, kept apart from everything that Evenfold knows, to judge by.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use evenfold_core::conflict::parse_conflict_name;
 use evenfold_core::{Digest, RelPath};
@@ -16,6 +16,8 @@ pub(crate) struct Ledger {
     pub(crate) written: BTreeMap<Digest, String>,
     /// Contents that a user replaced or deleted who had them before their eyes.
     pub(crate) ended: HashSet<Digest>,
+    /// The same, with the machines on which that happened, as bits.
+    pub(crate) ended_on: HashMap<Digest, u32>,
     /// Contents that came to stand somewhere other than by being written: copies, restored versions and backups.
     pub(crate) revived: HashSet<Digest>,
     /// What stood where after a user had acted. Conflict copies stand under the name that they are a copy of.
@@ -48,6 +50,7 @@ impl Ledger {
         let (was, is) = (contents(before), contents(after));
         for digest in was.difference(&is) {
             self.ended.insert(*digest);
+            *self.ended_on.entry(*digest).or_default() |= 1 << node;
             if !present.contains(digest) {
                 self.secured[node].remove(digest);
             }
@@ -69,7 +72,9 @@ impl Ledger {
         if !present.contains(&old) {
             self.secured[node].remove(&old);
         }
-        self.written.entry(new).or_insert_with(|| format!("a file that had been opened before on machine {node}"));
+        self.written
+            .entry(new)
+            .or_insert_with(|| format!("a file that had been opened before on machine {node}"));
         if present.contains(&new) {
             self.secured[node].insert(new);
         }
@@ -90,7 +95,8 @@ impl Ledger {
             return true;
         }
         let original = parent.join(&parsed.original);
-        self.pairs.contains(&(original.clone(), digest)) || (depth > 0 && self.is_copy(&original, digest, depth - 1))
+        self.pairs.contains(&(original.clone(), digest))
+            || (depth > 0 && self.is_copy(&original, digest, depth - 1))
     }
 
     /// Contents that no user has ever replaced or deleted, and that were not brought back from elsewhere.

@@ -141,11 +141,16 @@ pub fn replay(seed: u64) -> (Result<(), Broken>, Vec<String>) {
 fn play(settings: &Settings, steps: &[Step], trace: bool) -> (Result<(), Broken>, Vec<String>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().build() {
         Ok(runtime) => runtime,
-        Err(error) => return (Err(Broken::new(Promise::Converges, format!("no runtime: {error}"))), Vec::new()),
+        Err(error) => {
+            return (Err(Broken::new(Promise::Converges, format!("no runtime: {error}"))), Vec::new());
+        }
     };
     let mut world = World::new(settings.clone(), trace, runtime);
     world.note(|| {
-        format!("{} spokes, {:?}, {:?}, {:?}", settings.spokes, settings.policy, settings.limit, settings.habits)
+        format!(
+            "{} spokes, {:?}, {:?}, {:?}",
+            settings.spokes, settings.policy, settings.limit, settings.habits
+        )
     });
     let mut result = Ok(());
     for step in steps {

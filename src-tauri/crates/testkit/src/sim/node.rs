@@ -101,7 +101,9 @@ impl Node {
     pub(crate) fn look(&self, extent: &Extent) -> Result<Snapshot, EndpointError> {
         let replica = self.replica()?;
         let looked = match extent {
-            Extent::Paths(paths) if paths.is_empty() => replica.snapshot().map_or_else(|| replica.scan(&Extent::Full), Ok),
+            Extent::Paths(paths) if paths.is_empty() => {
+                replica.snapshot().map_or_else(|| replica.scan(&Extent::Full), Ok)
+            }
             extent => replica.scan(extent),
         };
         match looked {
@@ -157,7 +159,11 @@ impl Node {
     }
 
     fn alive(&self) -> Result<(), EndpointError> {
-        if self.is_dead() { Err(EndpointError::Offline("the machine has stopped".to_owned())) } else { Ok(()) }
+        if self.is_dead() {
+            Err(EndpointError::Offline("the machine has stopped".to_owned()))
+        } else {
+            Ok(())
+        }
     }
 
     fn note_authors(&self, batch: &Batch, report: &Report, author: &str) {
@@ -234,11 +240,19 @@ impl Endpoint for End {
         self.asked(|node| Ok(node.replica()?.manifest(items, indices)))
     }
 
-    async fn prepare(&self, batch: &Arc<Batch>, manifests: Vec<Manifest>) -> Result<Vec<Need>, EndpointError> {
+    async fn prepare(
+        &self,
+        batch: &Arc<Batch>,
+        manifests: Vec<Manifest>,
+    ) -> Result<Vec<Need>, EndpointError> {
         self.asked(|node| Ok(node.replica()?.prepare(batch, &manifests)))
     }
 
-    async fn supply(&self, batch: &Arc<Batch>, needs: Vec<Need>) -> Result<mpsc::Receiver<Piece>, EndpointError> {
+    async fn supply(
+        &self,
+        batch: &Arc<Batch>,
+        needs: Vec<Need>,
+    ) -> Result<mpsc::Receiver<Piece>, EndpointError> {
         self.message()?;
         let pieces = self.node.supply(&batch.items, &needs)?;
         let (sender, receiver) = mpsc::channel(pieces.len().max(1));
@@ -255,7 +269,11 @@ impl Endpoint for End {
         Ok(receiver)
     }
 
-    async fn apply(&self, batch: &Arc<Batch>, mut pieces: mpsc::Receiver<Piece>) -> Result<Report, EndpointError> {
+    async fn apply(
+        &self,
+        batch: &Arc<Batch>,
+        mut pieces: mpsc::Receiver<Piece>,
+    ) -> Result<Report, EndpointError> {
         self.message()?;
         let (mut arrived, mut broken) = (Vec::new(), false);
         while let Some(piece) = pieces.recv().await {
@@ -273,7 +291,9 @@ impl Endpoint for End {
             return Err(EndpointError::Offline("the connection broke".to_owned()));
         }
         let report = self.node.apply(batch, arrived);
-        if self.link.is_some() && let Ok(report) = &report {
+        if self.link.is_some()
+            && let Ok(report) = &report
+        {
             self.node.note_authors(batch, report, &self.caller.name);
         }
         self.message()?;
@@ -288,4 +308,3 @@ impl Endpoint for End {
         self.asked(|node| Ok(lock(&node.authors).get(&(path.clone(), digest)).cloned()))
     }
 }
-

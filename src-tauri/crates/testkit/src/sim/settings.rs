@@ -84,7 +84,8 @@ impl Settings {
             unmounts: some(),
             restores: some(),
         };
-        let acts: Vec<_> = ACTS.into_iter().filter(|(_, act)| *act == Act::Create || rng.percent(55)).collect();
+        let acts: Vec<_> =
+            ACTS.into_iter().filter(|(_, act)| *act == Act::Create || rng.percent(55)).collect();
         let odd_names = rng.percent(30);
         let power_cuts = troubles.power_cuts;
         let ordered = rng.percent(50);

@@ -11,6 +11,7 @@ use evenfold_engine::pair::{CycleError, CycleReport, Look, Pair, PairSettings, P
 use evenfold_engine::ports::{Clock, Endpoint};
 use evenfold_engine::progress::Progress;
 
+use super::Broken;
 use super::acts::Hand;
 use super::ledger::Ledger;
 use super::link::Link;
@@ -19,7 +20,6 @@ use super::record::{Handle, Tables};
 use super::rng::Rng;
 use super::settings::{Settings, Step, StepKind};
 use super::survey::{epoch, live, present};
-use super::Broken;
 use crate::disk::{Armed, Crash, Event, Ino, Machine, Tree};
 
 /// When all histories begin, in nanoseconds since 1970.
@@ -129,7 +129,9 @@ impl World {
                 let crash = self.crash(&mut rng);
                 self.restart(at, crash, &mut rng)?;
             }
-            StepKind::Pass => self.pass(rng.pick(&[1_000_000_000, 10_000_000_000, 4_000_000_000_000]).copied().unwrap_or(1)),
+            StepKind::Pass => {
+                self.pass(rng.pick(&[1_000_000_000, 10_000_000_000, 4_000_000_000_000]).copied().unwrap_or(1))
+            }
             StepKind::BackUpFolder => self.back_up_folder(at),
             StepKind::RestoreFolder => self.restore_folder(at, &mut rng),
             StepKind::BackUpDatabase => {
@@ -287,7 +289,8 @@ impl World {
                 let store = Arc::new(Handle(Arc::clone(&node.database)));
                 let clock = Arc::new(Now(Arc::clone(&self.clock)));
                 let batches = Arc::clone(&self.batches);
-                let mut pair = Pair::new(Arc::new(ours), store, clock, Arc::new(Progress::default()), settings);
+                let mut pair =
+                    Pair::new(Arc::new(ours), store, clock, Arc::new(Progress::default()), settings);
                 pair.set_batch_ids(Arc::new(move || {
                     let id = batches.fetch_add(1, Ordering::Relaxed);
                     (u128::from(id) + 1) << 96
@@ -295,11 +298,8 @@ impl World {
                 pair
             }
         };
-        let theirs: Arc<dyn Endpoint> = Arc::new(End {
-            node: Arc::clone(hub),
-            caller: Arc::clone(node),
-            link: Some(Arc::clone(link)),
-        });
+        let theirs: Arc<dyn Endpoint> =
+            Arc::new(End { node: Arc::clone(hub), caller: Arc::clone(node), link: Some(Arc::clone(link)) });
         let before = self.before(spoke);
         let result = self.runtime.block_on(pair.cycle(&theirs, look, permission));
         self.note(|| match &result {
@@ -329,10 +329,15 @@ impl World {
     /// A user brings the folder back as it was at its backup. Contents that stand elsewhere have to survive that,
     /// if the folder's epoch tells that it is old.
     fn restore_folder(&mut self, at: usize, rng: &mut Rng) {
-        let Some((backup, from)) = self.folders[at].clone().filter(|_| self.covered[at].is_none()) else { return };
+        self.go_on_writing(at);
+        let Some((backup, from)) = self.folders[at].clone().filter(|_| self.covered[at].is_none()) else {
+            return;
+        };
         let in_place = rng.percent(50);
-        let elsewhere: BTreeSet<_> =
-            (0..self.nodes.len()).filter(|other| *other != at).flat_map(|other| self.contents(other)).collect();
+        let elsewhere: BTreeSet<_> = (0..self.nodes.len())
+            .filter(|other| *other != at)
+            .flat_map(|other| self.contents(other))
+            .collect();
         let mut state = self.nodes[at].machine.lock();
         let before = live(&state.tree, state.tree.root);
         let epoch = epoch(&state.tree, state.tree.root);
@@ -345,7 +350,8 @@ impl World {
         let ended = ledger.ended.clone();
         ledger.user_acted(at, &before, &after, &present);
         if told {
-            let spared: Vec<_> = ledger.ended.difference(&ended).filter(|d| elsewhere.contains(*d)).copied().collect();
+            let spared: Vec<_> =
+                ledger.ended.difference(&ended).filter(|d| elsewhere.contains(*d)).copied().collect();
             for digest in spared {
                 ledger.ended.remove(&digest);
             }
@@ -360,6 +366,7 @@ impl World {
     }
 
     fn unmount(&mut self, at: usize) {
+        self.go_on_writing(at);
         let mut state = self.nodes[at].machine.lock();
         if self.covered[at].is_none() {
             self.covered[at] = state.tree.root;
@@ -395,7 +402,9 @@ impl World {
             live(&state.tree, state.tree.root)
         };
         let result = replica.restore(id, path, path);
-        self.note(|| format!("user on machine {at} restores {path:?}: {:?}", result.as_ref().map(|done| done.files)));
+        self.note(|| {
+            format!("user on machine {at} restores {path:?}: {:?}", result.as_ref().map(|done| done.files))
+        });
         let state = self.nodes[at].machine.lock();
         let after = live(&state.tree, state.tree.root);
         let present = present(&state.tree, state.tree.root);
