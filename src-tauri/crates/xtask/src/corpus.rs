@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::shell;
 
-/// Larger files are left out: these are to be many small ones.
-const MAX_SIZE: u64 = 1 << 20;
+/// Larger files are left out: these are to be many small ones, 10 kB on average.
+const MAX_SIZE: u64 = 128 << 10;
 
 /// Copies `wanted` real files, with modes and times, below `to`. If the build has brought fewer, the rest are copies
 /// of copies, each with a line of its own in front, so that no two contents are equal by our doing.

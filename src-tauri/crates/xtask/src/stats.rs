@@ -62,6 +62,21 @@ pub(crate) fn bytes(value: f64) -> String {
     if unit == "B" { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") }
 }
 
+/// Bytes on a wire, in powers of 1000.
+pub(crate) fn traffic(value: f64) -> String {
+    let mut value = value;
+    let mut unit = "B";
+    for next in ["kB", "MB", "GB"] {
+        // What would be rounded up to 1000 belongs to the next unit already.
+        if value < 999.95 {
+            break;
+        }
+        value /= 1000.0;
+        unit = next;
+    }
+    if unit == "B" { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") }
+}
+
 /// A number with thousands separated: `10,000`.
 pub(crate) fn count(value: usize) -> String {
     let digits = value.to_string();
@@ -126,6 +141,9 @@ mod tests {
         assert_eq!(bytes(900.0), "900 B");
         assert_eq!(bytes(1536.0), "1.5 KiB");
         assert_eq!(bytes(2.5 * 1024.0 * 1024.0 * 1024.0), "2.5 GiB");
+        assert_eq!(traffic(608.0), "608 B");
+        assert_eq!(traffic(1000.0), "1.0 kB");
+        assert_eq!(traffic(374_000.0), "374.0 kB");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(999), "999");
     }

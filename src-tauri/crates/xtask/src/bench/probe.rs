@@ -29,7 +29,7 @@ impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (CPU {})", stats::seconds(self.seconds), stats::seconds(self.cpu))?;
         if let Some(wire) = self.wire {
-            write!(f, ", {} on the wire", stats::bytes(wire))?;
+            write!(f, ", {} on the wire", stats::traffic(wire))?;
         }
         if let Some([ours, theirs]) = self.memory {
             write!(f, ", peak {} and {}", stats::bytes(ours), stats::bytes(theirs))?;

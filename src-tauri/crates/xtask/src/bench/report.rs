@@ -77,7 +77,7 @@ pub(super) fn text(results: &BTreeMap<(Work, Who), Vec<Sample>>, quick: bool) ->
         for who in Who::ALL {
             let Some(row) = of(who) else { continue };
             let ratio = match (&ours, who) {
-                (Some(ours), Who::RsyncKept | Who::Rsync) => format!("{:.2}", ours.seconds / row.seconds),
+                (Some(ours), Who::RsyncKept | Who::Rsync) => ratio(ours.seconds / row.seconds),
                 _ => String::new(),
             };
             rows.push(vec![
@@ -86,7 +86,7 @@ pub(super) fn text(results: &BTreeMap<(Work, Who), Vec<Sample>>, quick: bool) ->
                 stats::seconds(row.seconds),
                 stats::seconds(row.p95),
                 stats::seconds(row.cpu),
-                row.wire.map(stats::bytes).unwrap_or_default(),
+                row.wire.map(stats::traffic).unwrap_or_default(),
                 row.memory.map(stats::bytes).unwrap_or_default(),
                 ratio,
                 row.samples.to_string(),
@@ -111,6 +111,11 @@ pub(super) fn text(results: &BTreeMap<(Work, Who), Vec<Sample>>, quick: bool) ->
     text
 }
 
+/// Two digits that tell something, however small it is.
+fn ratio(value: f64) -> String {
+    if value < 0.1 { format!("{value:.3}") } else { format!("{value:.2}") }
+}
+
 fn judge(aim: &Aim, ours: &Row) -> Vec<Vec<String>> {
     let mut lines = Vec::new();
     let mut line = |what: &str, wanted: f64, measured: f64, shown: fn(f64) -> String| {
@@ -123,7 +128,7 @@ fn judge(aim: &Aim, ours: &Row) -> Vec<Vec<String>> {
         line(", 95 of 100", wanted, ours.p95, stats::seconds);
     }
     if let (Some(wanted), Some(wire)) = (aim.wire, ours.wire) {
-        line(", on the wire", wanted, wire, stats::bytes);
+        line(", on the wire", wanted, wire, stats::traffic);
     }
     if let (Some(wanted), Some(memory)) = (aim.memory, ours.memory) {
         line(", memory of a node", wanted, memory, stats::bytes);
