@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use evenfold_core::{Dir, Entry, RelPath, Side};
 use evenfold_engine::history::{Act, ActKind};
 use evenfold_engine::ports::{Commit, Epochs, Intent, Record, Store as RecordPort, StoreError, Wanted};
+use evenfold_fs::crash;
 use evenfold_store::{AncestorCommit, Event, Micros, Put, Record as Row, Store};
 use uuid::Uuid;
 
@@ -67,6 +68,7 @@ impl RecordPort for SpokeRecord {
                 intents.record(self.relationship, side, &rows, Some(ours_intended)).await.map_err(failed)?;
             }
         }
+        crash::point("intended");
         Ok(())
     }
 
@@ -84,7 +86,9 @@ impl RecordPort for SpokeRecord {
             history: self.events(&commit.acts),
             versions: Vec::new(),
         };
+        crash::point("before-commit");
         self.store.ancestor().commit(self.relationship, &accomplished).await.map_err(failed)?;
+        crash::point("after-commit");
         Ok(())
     }
 }

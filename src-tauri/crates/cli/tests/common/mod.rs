@@ -197,16 +197,16 @@ impl TestNode {
         self.spawn(&[(variable, value)]);
     }
 
-    /// Waits until the daemon has ended by itself.
+    /// Waits until the daemon has ended by itself, for the reason that `why` says.
     #[track_caller]
-    pub fn until_ended(&mut self) -> ExitStatus {
+    pub fn until_ended(&mut self, why: &str) -> ExitStatus {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.as_mut().expect("the daemon was started").try_wait().unwrap() {
                 self.child = None;
                 return status;
             }
-            assert!(began.elapsed() < LIMIT, "the daemon of {} does not end", self.name);
+            assert!(began.elapsed() < LIMIT, "the daemon of {} does not end: {why}", self.name);
             std::thread::sleep(PAUSE);
         }
     }

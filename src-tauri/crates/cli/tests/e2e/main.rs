@@ -18,6 +18,8 @@ mod guard;
 mod honesty;
 mod instances;
 mod interrupted;
+#[cfg(debug_assertions)]
+mod kill_sweep;
 mod mirror;
 mod names;
 mod plans;
