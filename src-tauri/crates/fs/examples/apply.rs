@@ -118,7 +118,7 @@ fn bring(from: &End, to: &End, name: &str, basis: bool) -> (f64, f64) {
         });
     }
     let chunked = begun.elapsed().as_secs_f64();
-    let needs = prepare(&to.disk, 1, &ours, &to.prepared, &batch, &lists);
+    let needs = prepare(&to.disk, 1, &ours, &to.prepared, &batch, &lists, Rules::default());
     let prepared = begun.elapsed().as_secs_f64();
     if basis {
         println!("    chunked in {chunked:.2} s, prepared in {:.2} s", prepared - chunked);
@@ -148,6 +148,20 @@ fn bring(from: &End, to: &End, name: &str, basis: bool) -> (f64, f64) {
     (prepared, begun.elapsed().as_secs_f64())
 }
 
+/// Brings single small edits of one file.
+fn edits(from: &End, folder: &Path) {
+    let to = End::new(&folder.join("edits"));
+    let mut times = Vec::new();
+    for n in 0..200usize {
+        std::fs::write(from.folder.join("notes.txt"), n.to_string().repeat(500)).unwrap();
+        from.take_up("notes.txt");
+        times.push(bring(from, &to, "notes.txt", false).1 * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or_default();
+    println!("one small edit: {:.2} ms median, {:.2} ms in 95 of 100", at(50), at(95));
+}
+
 fn noise(seed: usize, bytes: &mut [u8]) {
     blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(bytes);
 }
@@ -172,7 +186,7 @@ fn main() {
         noise(n, &mut small);
         std::fs::write(at.join(format!("file-{n}.c")), &small).unwrap();
     }
-    let mut large = vec![0; LARGE];
+    let mut large = vec![0; if only == "edit" { 1 } else { LARGE }];
     noise(FILES, &mut large);
     std::fs::write(from.folder.join("large"), &large).unwrap();
     for name in ["small", "large"] {
@@ -188,6 +202,9 @@ fn main() {
             let (_, all) = bring(&from, &to, name, false);
             println!("{name}: {all:.2} s, {:.2} s of processor time", cpu() - before);
         }
+    }
+    if only.is_empty() || only == "edit" {
+        edits(&from, &folder);
     }
     if only.is_empty() || only == "delta" {
         for round in 0..2 {

@@ -41,7 +41,7 @@ pub struct Site<'a, D> {
     /// Counts the batch in the root's marker, durably, and returns the new epoch. Called once after the effects,
     /// unless there were none.
     pub bump_epoch: &'a (dyn Fn() -> io::Result<u64> + Sync),
-    /// The epoch before the batch.
+    /// The epoch before the batch; not asked by [`apply_in_turn`].
     pub epoch: u64,
     /// What was prepared for the batch.
     pub prepared: &'a Prepared,
@@ -135,17 +135,53 @@ pub fn apply<D: Disk>(
     pieces: &mut dyn Iterator<Item = Piece>,
     progress: &dyn Progress,
 ) -> Result<Applied, ApplyError> {
+    let turn = || Ok::<_, std::convert::Infallible>(((), site.epoch));
+    let Ok(((), result)) = apply_in_turn(site, batch, pieces, progress, turn);
+    result
+}
+
+/// Carries out a batch like [`apply`], but may run beside scans and other batches: only when all content is there
+/// it calls `turn`, which waits until nobody else scans or changes the root, and returns a guard and the epoch.
+/// So a long transfer over a slow line holds nobody up.
+///
+/// # Errors
+/// The error of `turn`; then nothing was changed. The inner result is that of [`apply`]; the guard lies beside
+/// it, so that the caller can still note what was done before others go on.
+pub fn apply_in_turn<D: Disk, G, E>(
+    site: &Site<'_, D>,
+    batch: &Batch,
+    pieces: &mut dyn Iterator<Item = Piece>,
+    progress: &dyn Progress,
+    turn: impl FnOnce() -> Result<(G, u64), E>,
+) -> Result<(G, Result<Applied, ApplyError>), E> {
     let staged = stage(site, batch, pieces, progress);
-    let result = publish(site, batch, staged);
+    let result = turn().map(|(guard, epoch)| {
+        // On a deep stack if there may be deep trees; a single file is not worth a thread.
+        let publish = || publish(site, batch, staged, epoch);
+        (guard, if has_trees(batch) { own::deep(publish) } else { publish() })
+    });
     crash::point("applied");
     // Only what was not published is left in it. If it cannot be removed now, the next opening does.
-    if let Err(error) = own::remove_tree(site.disk, &own::batch_staging(site.relationship, batch.id)) {
+    let clear = || own::remove_tree(site.disk, &own::batch_staging(site.relationship, batch.id));
+    if let Err(error) = if has_trees(batch) { own::deep(clear) } else { clear() } {
         tracing::warn!(%error, "staging could not be emptied");
     }
     result
 }
 
-fn publish<D: Disk>(site: &Site<'_, D>, batch: &Batch, staged: Staged) -> Result<Applied, ApplyError> {
+/// Tells whether directories are among what the batch touches.
+pub(crate) fn has_trees(batch: &Batch) -> bool {
+    let moved = batch.moves.iter().map(|step| &step.entry);
+    let changed = batch.changes.iter().flat_map(|change| [&change.old, &change.new]).flatten();
+    moved.chain(changed).any(|entry| matches!(entry, Entry::Dir(_)))
+}
+
+fn publish<D: Disk>(
+    site: &Site<'_, D>,
+    batch: &Batch,
+    staged: Staged,
+    mut epoch: u64,
+) -> Result<Applied, ApplyError> {
     // A rename may reach the disk before the content that it names: first the content, then the name.
     if staged.synced && staged.dirs.len() <= SYNC_EACH {
         site.disk.sync_dirs(&staged.dirs)
@@ -158,7 +194,6 @@ fn publish<D: Disk>(site: &Site<'_, D>, batch: &Batch, staged: Staged) -> Result
     let done = Transition::new(site, batch).run(staged.ready);
     crash::point("transition-done");
     let Transitioned { outcomes, kept, touched, whole_disk } = done;
-    let mut epoch = site.epoch;
     if whole_disk || !touched.is_empty() {
         epoch = (site.bump_epoch)().map_err(ApplyError::Epoch)?;
         crash::point("epoch-counted");

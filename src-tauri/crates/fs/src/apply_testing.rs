@@ -248,6 +248,14 @@ impl<D: Disk> Rig<D> {
     }
 
     pub(crate) fn apply_pieces(&self, batch: &Batch, pieces: Vec<Piece>) -> Result<Applied, ApplyError> {
+        self.apply_iter(batch, &mut pieces.into_iter())
+    }
+
+    pub(crate) fn apply_iter(
+        &self,
+        batch: &Batch,
+        pieces: &mut dyn Iterator<Item = Piece>,
+    ) -> Result<Applied, ApplyError> {
         let takes_part = |path: &RelPath, _: bool| self.takes_part(path);
         let bump = || Ok(self.epoch.fetch_add(1, Ordering::Relaxed) + 1);
         let site = Site {
@@ -260,7 +268,7 @@ impl<D: Disk> Rig<D> {
             prepared: &self.prepared,
             rules: self.rules,
         };
-        apply(&site, batch, &mut pieces.into_iter(), &())
+        apply(&site, batch, pieces, &())
     }
 
     pub(crate) fn apply_batch(&self, batch: &Batch) -> Applied {

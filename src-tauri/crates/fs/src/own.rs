@@ -23,6 +23,29 @@ const TOO_MANY_LINKS: [i32; 2] = [40, 62];
 /// Permission bits of every directory that Evenfold makes for itself.
 pub(crate) const PRIVATE_DIR: u32 = 0o700;
 
+/// Address space for a stack on which the deepest tree (2,048 levels, as paths of 4,096 bytes allow) can be walked
+/// by functions that call themselves; only what is used costs memory.
+const DEEP_STACK: usize = 64 * 1024 * 1024;
+
+/// Runs `work`, which walks trees, on a thread whose stack holds the deepest one, and waits for it.
+pub(crate) fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let mut result = None;
+    let mut work = Some(work);
+    std::thread::scope(|scope| {
+        let run = || result = work.take().map(|work| work());
+        let thread = std::thread::Builder::new().name("fs-deep".to_owned()).stack_size(DEEP_STACK);
+        if let Err(error) = thread.spawn_scoped(scope, run) {
+            tracing::warn!(%error, "no thread for walking trees, the caller's must do");
+        }
+    });
+    match (result, work) {
+        (Some(result), _) => result,
+        (None, Some(work)) => work(),
+        // The thread panicked, and so has the scope above.
+        (None, None) => std::panic::resume_unwind(Box::new("walking a tree failed")),
+    }
+}
+
 /// A root and the relationship whose corner in `.evenfold/` is meant.
 pub(crate) struct Ground<'a, D> {
     pub(crate) disk: &'a D,
@@ -115,6 +138,11 @@ pub(crate) fn remove_tree<D: Disk>(disk: &D, path: &RelPath) -> io::Result<u64> 
     }
     disk.remove_dir(&place)?;
     Ok(bytes)
+}
+
+/// Returns how much space a content of `size` bytes takes, in blocks of 4 KiB as file systems allocate.
+pub(crate) fn allocated(size: u64) -> u64 {
+    size.div_ceil(4096).saturating_mul(4096)
 }
 
 /// Tells which refusal an error on creating or writing is.

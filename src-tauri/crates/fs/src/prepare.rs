@@ -14,6 +14,7 @@ use evenfold_core::apply::Batch;
 use evenfold_core::transfer::{Chunk, DELTA_LIMIT, Item, Manifest, Need};
 use evenfold_core::{Digest, Entry, RelPath};
 
+use crate::apply::Rules;
 use crate::chunk::{ChunkSizes, chunks};
 use crate::disk::{Disk, Kind, Place};
 use crate::own;
@@ -76,6 +77,17 @@ struct Memory {
     distrusted: VecDeque<Digest>,
     /// Chunks of contents that this side has, so that a file that is edited again and again is cut once.
     lists: VecDeque<(Digest, ChunkSizes, Arc<[Chunk]>)>,
+    /// Contents that are being put together in `partial/`.
+    busy: HashSet<Digest>,
+}
+
+/// The right to put a content together in `partial/`: two transfers of one content must not write to one file.
+pub(crate) struct Claim<'a>(&'a Prepared, Digest);
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.0.lock().busy.remove(&self.1);
+    }
 }
 
 impl Prepared {
@@ -98,6 +110,11 @@ impl Prepared {
         let mut memory = self.lock();
         let at = memory.batches.iter().position(|(id, _)| *id == batch);
         at.and_then(|at| memory.batches.remove(at)).map(|(_, recipes)| recipes).unwrap_or_default()
+    }
+
+    /// Claims a content, unless another transfer has.
+    pub(crate) fn claim(&self, digest: Digest) -> Option<Claim<'_>> {
+        self.lock().busy.insert(digest).then(|| Claim(self, digest))
     }
 
     /// Returns the chunks of a content, if they are known.
@@ -131,7 +148,7 @@ impl Prepared {
 /// Works out what of the batch's items has to be sent, in the order of the items, and remembers the rest.
 /// Reads the bases, so it takes about a second for each GiB of them. Blocks.
 ///
-/// Items that need nothing (empty, or wholly there already) have no need in the answer.
+/// Items that need nothing (empty, or wholly there already) or do not fit on the disk have no need in the answer.
 pub fn prepare<D: Disk>(
     disk: &D,
     relationship: u128,
@@ -139,6 +156,7 @@ pub fn prepare<D: Disk>(
     prepared: &Prepared,
     batch: &Batch,
     manifests: &[Manifest],
+    rules: Rules,
 ) -> Vec<Need> {
     let distrusted: HashSet<Digest> = prepared.lock().distrusted.iter().copied().collect();
     let manifests: HashMap<u32, &Manifest> =
@@ -147,11 +165,17 @@ pub fn prepare<D: Disk>(
     for basis in &batch.bases {
         bases.entry(basis.item).or_default().push(&basis.path);
     }
+    // What will not fit is not asked for; staging says so to whoever wants it.
+    let mut room = disk.space().map_or(u64::MAX, |(free, _)| free.saturating_sub(rules.reserve));
     let mut recipes = HashMap::new();
     let mut needs = Vec::with_capacity(batch.items.len());
     for (index, item) in (0u32..).zip(&batch.items) {
         if item.size == 0 {
             continue;
+        }
+        match room.checked_sub(own::allocated(item.size)) {
+            Some(left) => room = left,
+            None => continue,
         }
         if item.size < PARTIAL_LIMIT.min(DELTA_LIMIT) {
             needs.push(Need::Rest { item: index, from: 0 });

@@ -25,7 +25,8 @@ fn exchange(supplier: &Rig, receiver: &Rig, batch: &Batch) -> (usize, Outcome) {
     let theirs = |path: &RelPath| supplier.index.lock().unwrap().look_up(path);
     let ours = |path: &RelPath| receiver.index.lock().unwrap().look_up(path);
     let manifests = manifests(&supplier.disk, &theirs, &batch.items, &[0]);
-    let needs = prepare(&receiver.disk, RELATIONSHIP, &ours, &receiver.prepared, batch, &manifests);
+    let needs =
+        prepare(&receiver.disk, RELATIONSHIP, &ours, &receiver.prepared, batch, &manifests, Rules::default());
     let mut pieces = Vec::new();
     supply(&supplier.disk, &theirs, &batch.items, &needs, &mut |piece| {
         pieces.push(piece);
@@ -95,7 +96,15 @@ fn basis_that_changed_after_preparing_is_damage_and_the_next_attempt_is_whole() 
     let ours = |path: &RelPath| receiver.index.lock().unwrap().look_up(path);
     let first = batch();
     let manifests = manifests(&supplier.disk, &theirs, &first.items, &[0]);
-    let needs = prepare(&receiver.disk, RELATIONSHIP, &ours, &receiver.prepared, &first, &manifests);
+    let needs = prepare(
+        &receiver.disk,
+        RELATIONSHIP,
+        &ours,
+        &receiver.prepared,
+        &first,
+        &manifests,
+        Rules::default(),
+    );
     assert!(matches!(needs[..], [Need::Ranges { .. }]), "{needs:?}");
     receiver.write("basis", &noise(9, 4 << 20));
     let mut pieces = Vec::new();
@@ -165,7 +174,8 @@ fn manifest_that_does_not_cover_the_item_is_ignored() {
         [vec![], vec![Chunk { hash: [0; 6], len: 5 }], vec![Chunk { hash: [0; 6], len: u32::MAX }; 3]]
     {
         let manifest = Manifest { item: 0, chunks };
-        let needs = prepare(&rig.disk, RELATIONSHIP, &lookup, &rig.prepared, &batch, &[manifest]);
+        let needs =
+            prepare(&rig.disk, RELATIONSHIP, &lookup, &rig.prepared, &batch, &[manifest], Rules::default());
         assert_eq!(needs, [Need::Rest { item: 0, from: 0 }]);
     }
 }
@@ -212,4 +222,18 @@ fn bases_can_be_read_ahead() {
     let ours = |path: &RelPath| receiver.index.lock().unwrap().look_up(path);
     read_bases(&receiver.disk, &ours, &receiver.prepared, &batch);
     assert!(receiver.prepared.list(Digest::of(&noise(1, 2 << 20)), ChunkSizes::of(2 << 20)).is_some());
+}
+
+#[test]
+fn what_does_not_fit_is_not_asked_for() {
+    let rig = Rig::on(FaultyDisk::wrap);
+    rig.scan();
+    rig.disk.control().free.store(5_000_000, std::sync::atomic::Ordering::SeqCst);
+    let big = file_with(&noise(2, 2 << 20), 0o644, 1);
+    let small = file_with(b"small", 0o644, 1);
+    let batch = rig.batch(vec![rig.change("big", Some(big)), rig.change("small", Some(small))]);
+    let lookup = |path: &RelPath| rig.index.lock().unwrap().look_up(path);
+    let rules = Rules { reserve: 4_000_000, ..Rules::default() };
+    let needs = prepare(&rig.disk, RELATIONSHIP, &lookup, &rig.prepared, &batch, &[], rules);
+    assert_eq!(needs, [Need::Rest { item: 1, from: 0 }]);
 }

@@ -26,6 +26,6 @@ pub struct Recovered {
 /// The first error of listing, setting permission bits, or removing.
 pub fn recover<D: Disk>(disk: &D, relationship: u128) -> io::Result<Recovered> {
     let permissions = unlock::put_back(disk, relationship)?;
-    let staged_bytes = own::remove_tree(disk, &own::staging(relationship))?;
+    let staged_bytes = own::deep(|| own::remove_tree(disk, &own::staging(relationship)))?;
     Ok(Recovered { staged_bytes, permissions })
 }

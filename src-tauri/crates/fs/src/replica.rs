@@ -256,7 +256,21 @@ impl<D: Disk> Replica<D> {
     /// Finds out what this receiver really needs of a batch's items.
     pub fn prepare(&self, batch: &Batch, manifests: &[Manifest]) -> Vec<Need> {
         let look_up = |path: &RelPath| self.look_up(path);
-        crate::prepare::prepare(&*self.disk, self.relationship, &look_up, &self.prepared, batch, manifests)
+        crate::prepare::prepare(
+            &*self.disk,
+            self.relationship,
+            &look_up,
+            &self.prepared,
+            batch,
+            manifests,
+            self.rules,
+        )
+    }
+
+    /// Cuts the bases of a batch into chunks ahead of [`Replica::prepare`]; meant to run while the supplier makes
+    /// its manifests.
+    pub fn read_bases(&self, batch: &Batch) {
+        crate::prepare::read_bases(&*self.disk, &|path| self.look_up(path), &self.prepared, batch);
     }
 
     /// Carries out a batch, durably, and reports what became of each part.
@@ -269,17 +283,13 @@ impl<D: Disk> Replica<D> {
         pieces: &mut dyn Iterator<Item = Piece>,
         progress: &dyn Progress,
     ) -> Result<Applied, BatchError> {
-        let _turn = lock(&self.turn);
+        // Nothing is written into a root that is missing or not ours, not even into its staging.
         marker::check(&*self.disk, self.relationship, self.identity)?;
         if let Identity::FileSystem { .. } = self.identity {
             return Err(BatchError::ReadOnly);
         }
-        let (epoch, found) = (lock(&self.state).epoch, read_epoch(&*self.disk, self.relationship)?);
-        if found != epoch {
-            return Err(BatchError::Stale { expected: epoch, found });
-        }
         let bump_epoch = || {
-            let next = epoch + 1;
+            let next = lock(&self.state).epoch + 1;
             marker::bump_epoch(&*self.disk, self.relationship, next)?;
             lock(&self.state).epoch = next;
             Ok(next)
@@ -290,11 +300,18 @@ impl<D: Disk> Replica<D> {
             index: &self.index,
             takes_part: &|path, is_dir| self.matcher.takes_part(path, is_dir),
             bump_epoch: &bump_epoch,
-            epoch,
+            epoch: lock(&self.state).epoch,
             prepared: &self.prepared,
             rules: self.rules,
         };
-        let result = crate::apply::apply(&site, batch, pieces, progress);
+        // Content may take long to arrive; only its publication excludes scans and other batches.
+        let turn = || {
+            let turn = lock(&self.turn);
+            marker::check(&*self.disk, self.relationship, self.identity)?;
+            let (expected, found) = (lock(&self.state).epoch, read_epoch(&*self.disk, self.relationship)?);
+            if found == expected { Ok((turn, expected)) } else { Err(BatchError::Stale { expected, found }) }
+        };
+        let (_turn, result) = crate::apply::apply_in_turn(&site, batch, pieces, progress, turn)?;
         match &result {
             Ok(applied) => {
                 self.doubt_what_the_index_lacks(batch, &applied.report.outcomes);

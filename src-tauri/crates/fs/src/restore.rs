@@ -68,6 +68,16 @@ pub fn restore<D: Disk>(
     path: &RelPath,
     to: &RelPath,
 ) -> Result<Restored, RestoreError> {
+    own::deep(|| bring_back(disk, relationship, id, path, to))
+}
+
+fn bring_back<D: Disk>(
+    disk: &D,
+    relationship: u128,
+    id: &str,
+    path: &RelPath,
+    to: &RelPath,
+) -> Result<Restored, RestoreError> {
     let missing = || RestoreError::NoSuchVersion { id: id.to_owned(), path: path.clone() };
     versions::time_of(id).ok_or_else(missing)?;
     let from = versions::place(id, path);

@@ -19,7 +19,7 @@ use evenfold_core::plan::Change;
 use evenfold_core::transfer::Piece;
 use evenfold_core::{Entry, Mode, RelPath};
 
-use crate::apply::{Progress, Site};
+use crate::apply::{Progress, Site, has_trees};
 use crate::crash;
 use crate::disk::{Disk, Place};
 use crate::index::Keys;
@@ -102,11 +102,14 @@ pub(crate) fn stage<D: Disk>(
         return Staged { ready: ready.collect(), dirs: Vec::new(), synced: true };
     }
     crash::point("staging-begun");
-    let mut layout = layout::Layout::new(site, batch, folder);
+    let trees = has_trees(batch);
+    let new = || layout::Layout::new(site, batch, folder);
+    let mut layout = if trees { own::deep(new) } else { new() };
     let synced = layout.nodes.len() <= SYNC_EACH;
     dispatch::fill(site, batch, &mut layout, pieces, progress, synced);
     crash::point("staged");
-    collect::collect(site, batch, layout, synced)
+    let collect = || collect::collect(site, batch, layout, synced);
+    if trees { own::deep(collect) } else { collect() }
 }
 
 /// Makes an empty folder for the batch. What an earlier attempt with the same batch left is no user's.

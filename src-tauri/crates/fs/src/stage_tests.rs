@@ -298,3 +298,52 @@ fn staging_that_cannot_be_made_durable_publishes_nothing() {
     assert!(rig.apply_pieces(&batch, rig.pieces(&batch)).is_err());
     assert!(!rig.exists("a"));
 }
+
+#[test]
+fn two_batches_with_one_large_content_do_not_share_a_file() {
+    let mut rig = Rig::new();
+    rig.scan();
+    let content = noise(1, LARGE);
+    let file = rig.file(&content);
+    let batches = ["a", "b"].map(|name| rig.batch(vec![rig.change(name, Some(file.clone()))]));
+    let [first, second] = &batches;
+    let half = rig.pieces(first).len() / 2;
+    let (mut begun, rest) = (rig.pieces(first), rig.pieces(first).split_off(half));
+    begun.truncate(half);
+    // The second arrives as a whole, with other bytes at first, while the first is in the middle.
+    let mut damaged = rig.pieces(second);
+    if let Piece::Part { bytes, .. } = &mut damaged[0] {
+        bytes[0] ^= 1;
+    }
+    let outcome = std::cell::RefCell::new(None);
+    let between = std::iter::once_with(|| {
+        *outcome.borrow_mut() =
+            Some(rig.apply_pieces(second, damaged.clone()).unwrap().report.outcomes.remove(0));
+        Piece::End { item: 99 }
+    });
+    let mut pieces = begun.into_iter().chain(between).chain(rest);
+    let result = rig.apply_iter(first, &mut pieces).unwrap().report.outcomes.remove(0);
+    assert!(applied(&result), "{result:?}");
+    assert!(rig.read("a") == content);
+    assert_eq!(outcome.into_inner(), Some(Outcome::Refused(Refusal::Damaged)));
+    rig.assert_staging_is_empty();
+}
+
+#[test]
+fn deepest_trees_fit_on_the_stack_of_an_ordinary_thread() {
+    let work = || {
+        let mut rig = Rig::new();
+        rig.scan();
+        let mut tree = rig.file(b"deep");
+        for _ in 0..1900 {
+            tree = dir(&[("d", tree)]);
+        }
+        let result = outcomes(&rig, &[("d", tree)], |p| p);
+        assert!(applied(&result[0]));
+        let result = rig.apply(vec![rig.change("d", None)]);
+        assert!(applied(&result[0]));
+        let keep = crate::versions::Keep { age: std::time::Duration::ZERO, bytes: Some(0) };
+        assert_eq!(crate::versions::drop_versions(&rig.disk, &keep).unwrap().bytes, 4);
+    };
+    std::thread::Builder::new().stack_size(2 << 20).spawn(work).unwrap().join().unwrap();
+}

@@ -64,7 +64,7 @@ pub fn versions<D: Disk>(disk: &D, path: &RelPath) -> io::Result<Vec<Version>> {
             }
             stat => stat?,
         };
-        let size = if stat.kind == Kind::Dir { bytes(disk, &place)? } else { stat.size };
+        let size = if stat.kind == Kind::Dir { own::deep(|| bytes(disk, &place))? } else { stat.size };
         found.push(Version { id, path: path.clone(), at, kind: stat.kind, size, mtime: stat.mtime });
     }
     Ok(found)
@@ -75,6 +75,10 @@ pub fn versions<D: Disk>(disk: &D, path: &RelPath) -> io::Result<Vec<Version>> {
 /// # Errors
 /// The first error of listing or removing; what was dropped before stays dropped.
 pub fn drop_versions<D: Disk>(disk: &D, keep: &Keep) -> io::Result<Dropped> {
+    own::deep(|| drop_sets(disk, keep))
+}
+
+fn drop_sets<D: Disk>(disk: &D, keep: &Keep) -> io::Result<Dropped> {
     let now = disk.now();
     let age = i64::try_from(keep.age.as_secs()).unwrap_or(i64::MAX);
     let mut sets = sets(disk)?;

@@ -12,6 +12,7 @@ use super::layout::{Content, Layout};
 use super::small::{Job, Outcomes, Pool, Writer, fail};
 use crate::apply::{Progress, Site};
 use crate::disk::Disk;
+use crate::own;
 use crate::prepare::{PARTIAL_LIMIT, Recipe, Source, copy_of};
 
 /// Up to this number of small contents are written without starting threads.
@@ -37,7 +38,12 @@ pub(super) fn fill<D: Disk>(
     let large_held = held.iter().any(|job| job.content().size >= PARTIAL_LIMIT);
     let contents = held.len() + wanted.iter().flatten().count();
     let writer = Writer { disk: site.disk, layout, progress, sync };
-    let assembler = Assembler { writer: &writer, relationship: site.relationship, prepared: site.prepared };
+    let assembler = Assembler {
+        writer: &writer,
+        relationship: site.relationship,
+        folder: own::batch_staging(site.relationship, batch.id),
+        prepared: site.prepared,
+    };
     let outcomes = std::thread::scope(|scope| {
         let (large, assembling) = (large_item || large_held)
             .then(|| {

@@ -10,13 +10,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use evenfold_core::apply::Refusal;
 use evenfold_core::transfer::{MAX_PART, SupplyFailure};
-use evenfold_core::{Digest, Mode};
+use evenfold_core::{Digest, Mode, RelPath};
 
 use super::layout::{Content, State, creation_refusal};
 use super::small::{Outcomes, Writer, fail, finish, give_up, state};
 use crate::disk::{Disk, Place, ReadFile, WriteFile};
 use crate::own;
-use crate::prepare::{Prepared, Recipe, Source, rest};
+use crate::prepare::{Claim, Prepared, Recipe, Source, rest};
 
 /// Messages that wait for the writing thread, and blocks that wait for the hashing thread: each at most
 /// 16 × 256 KiB = 4 MiB, enough to bridge the pauses of either.
@@ -73,10 +73,12 @@ fn write_failure(error: &io::Error) -> Failure {
 }
 
 /// A content that is being put together.
-struct Open {
+struct Open<'p> {
     content: Content,
     recipe: Recipe,
     place: Place,
+    /// Held as long as it is written in `partial/`.
+    _claim: Option<Claim<'p>>,
     file: Box<dyn WriteFile>,
     basis: Option<Box<dyn ReadFile>>,
     /// How far it is assembled.
@@ -88,6 +90,8 @@ struct Open {
 pub(super) struct Assembler<'a, D> {
     pub(super) writer: &'a Writer<'a, D>,
     pub(super) relationship: u128,
+    /// Where the batch is built.
+    pub(super) folder: RelPath,
     pub(super) prepared: &'a Prepared,
 }
 
@@ -95,7 +99,7 @@ struct Bench<'a, D> {
     assembler: &'a Assembler<'a, D>,
     hasher: SyncSender<Hash>,
     waiting: HashMap<u32, (Content, Option<Recipe>)>,
-    open: HashMap<u32, Open>,
+    open: HashMap<u32, Open<'a>>,
     outcomes: Outcomes,
 }
 
@@ -118,7 +122,7 @@ impl<D: Disk> Assembler<'_, D> {
     }
 }
 
-impl<D: Disk> Bench<'_, D> {
+impl<'a, D: Disk> Bench<'a, D> {
     fn take(&mut self, message: Message) {
         match message {
             Message::Begin { number, content, recipe } => {
@@ -153,7 +157,7 @@ impl<D: Disk> Bench<'_, D> {
         &mut self,
         number: u32,
         first: Option<u64>,
-        act: impl FnOnce(&mut Self, &mut Open, u32) -> Result<Progress, Failure>,
+        act: impl FnOnce(&mut Self, &mut Open<'_>, u32) -> Result<Progress, Failure>,
     ) {
         let mut open = match self.open.remove(&number) {
             Some(open) => open,
@@ -162,7 +166,7 @@ impl<D: Disk> Bench<'_, D> {
                 let recipe = recipe.unwrap_or_else(|| rest(content.size, first.unwrap_or(0)));
                 match self.begin(number, content.clone(), recipe) {
                     Ok(open) => open,
-                    Err(failure) => return self.close(number, &content, failure),
+                    Err(failure) => return self.close(number, &content, failure, None),
                 }
             }
         };
@@ -170,51 +174,67 @@ impl<D: Disk> Bench<'_, D> {
             Ok(Progress::More) => drop(self.open.insert(number, open)),
             Ok(Progress::Complete) => self.deliver(open),
             Err(failure) => {
-                let content = open.content.clone();
-                drop(open);
-                self.close(number, &content, failure);
+                self.close(number, &open.content, failure, Some(&open.place));
             }
         }
     }
 
-    fn close(&mut self, number: u32, content: &Content, failure: Failure) {
+    /// Gives a content up; `place` is where it was written.
+    fn close(&mut self, number: u32, content: &Content, failure: Failure, place: Option<&Place>) {
         self.hasher_drops(number);
-        let place = Place::Own(own::partial(self.assembler.relationship, content.digest));
-        match failure {
-            Failure::Later(refusal) => fail(content, &refusal, &mut self.outcomes),
-            Failure::Discard(refusal) => {
-                // If it cannot be removed, its digest will not fit at the next attempt either: it is only
-                // a partial content, which nothing publishes.
-                drop(give_up(self.assembler.writer.disk, &place, refusal.clone()));
-                fail(content, &refusal, &mut self.outcomes);
-            }
+        if let (Failure::Discard(refusal), Some(place)) = (&failure, place) {
+            // If it cannot be removed, its digest will not fit at the next attempt either: it is only a partial
+            // content, which nothing publishes.
+            drop(give_up(self.assembler.writer.disk, place, refusal.clone()));
         }
+        let (Failure::Later(refusal) | Failure::Discard(refusal)) = failure;
+        fail(content, &refusal, &mut self.outcomes);
     }
 
     /// Opens a content: takes up what an earlier attempt left, or begins anew.
-    fn begin(&mut self, number: u32, content: Content, recipe: Recipe) -> Result<Open, Failure> {
+    fn begin(&mut self, number: u32, content: Content, recipe: Recipe) -> Result<Open<'a>, Failure> {
+        let later = |text: &str| {
+            let reason = SupplyFailure::Unreadable(text.to_owned());
+            Err(Failure::Later(Refusal::NotSupplied(reason)))
+        };
         if self.open.len() >= OPEN_AT_ONCE {
-            return Err(Failure::Later(Refusal::NotSupplied(SupplyFailure::Unreadable(
-                "too many large files were sent at once".to_owned(),
-            ))));
+            return later("too many large files were sent at once");
         }
-        let disk = self.assembler.writer.disk;
-        let path = own::partial(self.assembler.relationship, content.digest);
+        let assembler = self.assembler;
+        let claim = assembler.prepared.claim(content.digest);
+        let path = match &claim {
+            Some(_) => own::partial(assembler.relationship, content.digest),
+            None if recipe.from > 0 => return later("the same content is arriving from elsewhere"),
+            // Another batch builds the same content just now: this one is built beside it and cannot be resumed.
+            None => assembler.folder.join_path(&own::own_path(&format!("p{number}"))),
+        };
         let place = Place::Own(path.clone());
         self.feed(Hash::Begin(number))?;
-        let mut file = if recipe.from > 0 {
-            self.resume(number, &place, recipe.from)?
-        } else {
-            own::make_dirs(disk, &own::partials(self.assembler.relationship), Mode::new(own::PRIVATE_DIR))
-                .and_then(|()| own::remove_tree(disk, &path))
-                .and_then(|_| disk.create(&place))
-                .map_err(|error| write_failure(&error))?
+        let file = if recipe.from > 0 { self.resume(number, &place, recipe.from) } else { self.fresh(&path) };
+        let mut file = match file {
+            Ok(file) => file,
+            Err(failure) => {
+                if let Failure::Discard(refusal) = &failure {
+                    drop(give_up(assembler.writer.disk, &place, refusal.clone()));
+                }
+                return Err(failure);
+            }
         };
         if content.size >= PAST_CACHE {
             file.bypass_cache();
         }
         let at = recipe.from;
-        Ok(Open { content, recipe, place, file, basis: None, at, unwritten: 0 })
+        Ok(Open { content, recipe, place, _claim: claim, file, basis: None, at, unwritten: 0 })
+    }
+
+    /// Begins a content anew, whatever an earlier attempt left.
+    fn fresh(&self, path: &RelPath) -> Result<Box<dyn WriteFile>, Failure> {
+        let disk = self.assembler.writer.disk;
+        let folder = own::partials(self.assembler.relationship);
+        own::make_dirs(disk, &folder, Mode::new(own::PRIVATE_DIR))
+            .and_then(|()| own::remove_tree(disk, path))
+            .and_then(|_| disk.create(&Place::Own(path.clone())))
+            .map_err(|error| write_failure(&error))
     }
 
     /// Takes up an interrupted content whose first `from` bytes are there. They are hashed like everything
@@ -244,7 +264,7 @@ impl<D: Disk> Bench<'_, D> {
 
     fn part(
         &mut self,
-        open: &mut Open,
+        open: &mut Open<'_>,
         number: u32,
         offset: u64,
         bytes: Vec<u8>,
@@ -259,7 +279,7 @@ impl<D: Disk> Bench<'_, D> {
         Ok(Progress::More)
     }
 
-    fn end(&mut self, open: &mut Open, number: u32) -> Result<Progress, Failure> {
+    fn end(&mut self, open: &mut Open<'_>, number: u32) -> Result<Progress, Failure> {
         self.take_from_basis(open, number, open.content.size)?;
         let (reply, digest) = sync_channel(1);
         self.feed(Hash::Finish(number, reply))?;
@@ -274,7 +294,7 @@ impl<D: Disk> Bench<'_, D> {
     }
 
     /// Copies what the recipe takes from the basis, up to the offset `to` of the content.
-    fn take_from_basis(&mut self, open: &mut Open, number: u32, to: u64) -> Result<(), Failure> {
+    fn take_from_basis(&mut self, open: &mut Open<'_>, number: u32, to: u64) -> Result<(), Failure> {
         let lost = || Failure::Discard(Refusal::NotSupplied(SupplyFailure::Changed));
         while open.at < to {
             let next =
@@ -303,7 +323,7 @@ impl<D: Disk> Bench<'_, D> {
         Ok(())
     }
 
-    fn append(&mut self, open: &mut Open, number: u32, bytes: Vec<u8>) -> Result<(), Failure> {
+    fn append(&mut self, open: &mut Open<'_>, number: u32, bytes: Vec<u8>) -> Result<(), Failure> {
         let bytes = Arc::new(bytes);
         self.feed(Hash::Block(number, Arc::clone(&bytes)))?;
         write_sparse(&mut *open.file, open.at, &bytes).map_err(|error| write_failure(&error))?;
@@ -319,7 +339,7 @@ impl<D: Disk> Bench<'_, D> {
     }
 
     /// Moves a verified content to the first place that wants it and copies it to the others.
-    fn deliver(&mut self, mut open: Open) {
+    fn deliver(&mut self, mut open: Open<'_>) {
         let writer = self.assembler.writer;
         let mut wants = open.content.wants.iter();
         let Some(first) = wants.next().copied() else { return };

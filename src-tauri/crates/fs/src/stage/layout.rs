@@ -163,17 +163,13 @@ impl<'a> Layout<'a> {
         }
         let Some(place) = self.place(at) else { return State::Waiting };
         match entry {
-            Entry::File(file) => {
-                // Counted in blocks of 4 KiB, as file systems allocate.
-                let cost = file.size.div_ceil(4096).saturating_mul(4096);
-                match self.room.checked_sub(cost) {
-                    Some(left) => {
-                        self.room = left;
-                        State::Waiting
-                    }
-                    None => State::failed(Refusal::NoSpace),
+            Entry::File(file) => match self.room.checked_sub(own::allocated(file.size)) {
+                Some(left) => {
+                    self.room = left;
+                    State::Waiting
                 }
-            }
+                None => State::failed(Refusal::NoSpace),
+            },
             Entry::Dir(dir) => {
                 // The owner may write until everything is in it.
                 let made =

@@ -144,7 +144,7 @@ pub(super) fn give_up<D: Disk>(disk: &D, place: &Place, refusal: Refusal) -> Sta
 /// Tells whether a file came out as wanted.
 pub(super) fn state(file: &File, stat: Stat) -> State {
     if stat.mtime == file.mtime && stat.mode == file.mode && stat.size == file.size {
-        State::Done(StatKey::of(&stat))
+        State::Done(StatKey::written(&stat))
     } else {
         State::Odd(Box::new(stat))
     }

@@ -149,6 +149,9 @@ impl<D: Disk> Transition<'_, D> {
         self.touch_parent(path);
         // The rename changed its change time. If it is not ours any more, its key must match nothing.
         let key = match (self.site.disk.stat(&live), &built.entry) {
+            (Ok(stat), Entry::File(_)) if is_built(&stat, &built.entry, built.keys.own()) => {
+                StatKey::written(&stat)
+            }
             (Ok(stat), entry) if is_built(&stat, entry, built.keys.own()) => StatKey::of(&stat),
             _ => StatKey::UNSURE,
         };
@@ -210,7 +213,7 @@ impl<D: Disk> Transition<'_, D> {
         // the content is read again at the next scan. A mere change of permission bits hides nothing.
         let untouched = Stat { mode: old.mode, ..stat };
         let key =
-            if new.mtime == old.mtime && seen.is(&untouched) { StatKey::of(&stat) } else { StatKey::UNSURE };
+            if new.mtime == old.mtime && seen.is(&untouched) { StatKey::written(&stat) } else { StatKey::UNSURE };
         self.patches.push(Patch { path: path.clone(), now: Some((Entry::File(now), Keys::Leaf(key))) });
         Ok((Now::Is(Some(Entry::File(now))), Vec::new()))
     }
