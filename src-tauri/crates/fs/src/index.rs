@@ -57,6 +57,16 @@ impl StatKey {
         if fresh_ctime || fresh_mtime { Self::unsure_of(stat) } else { Self::of(stat) }
     }
 
+    /// Returns the key of a file that Evenfold itself has just written or renamed. It is unsure where the file is
+    /// about as old as its last change of any kind: then a user's next edit, of the same size and within the same
+    /// tick of the clock, could leave all of `stat` unchanged.
+    pub(crate) fn written(stat: &Stat) -> Self {
+        let (ctime, mtime) = (nanos(stat.ctime), nanos(stat.mtime));
+        let coarse = ctime.rem_euclid(1_000_000_000) == 0 && mtime.rem_euclid(1_000_000_000) == 0;
+        let tick = if coarse { COARSE_TICK } else { TICK };
+        if ctime.saturating_sub(mtime).saturating_abs() <= tick { Self::unsure_of(stat) } else { Self::of(stat) }
+    }
+
     /// Builds a key from stored parts.
     pub fn from_parts(ino: u64, ctime: Mtime) -> Self {
         StatKey { ino, ctime: nanos(ctime) }

@@ -19,6 +19,27 @@ fn key(ino: u64) -> StatKey {
     StatKey::from_parts(ino, Mtime { secs: 1, nanos: 2 })
 }
 
+#[test]
+fn file_written_in_the_tick_of_its_own_time_is_read_again() {
+    let mut stat = Stat {
+        kind: Kind::File,
+        dev: 1,
+        ino: 5,
+        size: 3,
+        mtime: Mtime { secs: 100, nanos: 7_000_001 },
+        ctime: Mtime { secs: 100, nanos: 9_000_001 },
+        mode: Mode::new(0o644),
+    };
+    assert!(!StatKey::written(&stat).is_sure(), "an edit of the same size in this tick would look the same");
+    stat.ctime.nanos += 100_000_000;
+    assert!(StatKey::written(&stat).is_sure());
+    // A file system of whole seconds: its tick is longer.
+    (stat.mtime.nanos, stat.ctime) = (0, Mtime { secs: 101, nanos: 0 });
+    assert!(!StatKey::written(&stat).is_sure());
+    stat.ctime.secs = 110;
+    assert!(StatKey::written(&stat).is_sure());
+}
+
 fn leaf(at: &str, content: &str, ino: u64) -> Patch {
     Patch { path: path(at), now: Some((file(content), Keys::Leaf(key(ino)))) }
 }
