@@ -1,5 +1,6 @@
 //! From what was accomplished to what the ancestor says.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use evenfold_core::apply::{Batch, Outcome, Refusal};
@@ -93,6 +94,9 @@ pub fn intents_of(plan: &Plan) -> Vec<Intent> {
 /// Brings the ancestor up to what intended effects did before a crash: where a side holds exactly what we were
 /// about to put there, both sides have had that state, and it counts as agreed. A user may have done the
 /// same; then it is agreed as well.
+///
+/// A conflict copy is intended for both sides and comes from neither, so it is agreed only where both hold it:
+/// otherwise the side that lacks it would look as if its user had deleted it.
 pub fn recover(
     ancestor: &Arc<Dir>,
     intents: &[Intent],
@@ -100,21 +104,69 @@ pub fn recover(
     theirs: &Arc<Dir>,
 ) -> (Arc<Dir>, Vec<Edit>) {
     let mut edits = Vec::new();
+    let now_at = |intent: &Intent| match intent.side {
+        Side::Ours => ours.get(&intent.path),
+        Side::Theirs => theirs.get(&intent.path),
+    };
+    let happened = |intent: &Intent| match (&intent.new, now_at(intent)) {
+        (None, None) => true,
+        (Some(Wanted::Entry(wanted)), Some(entry)) => wanted == entry,
+        (Some(Wanted::Tree(digest)), Some(Entry::Dir(dir))) => dir.digest() == *digest,
+        _ => false,
+    };
+    let undone: HashSet<(Side, &RelPath)> =
+        intents.iter().filter(|intent| !happened(intent)).map(|intent| (intent.side, &intent.path)).collect();
     for intent in intents {
-        let tree = match intent.side {
-            Side::Ours => ours,
-            Side::Theirs => theirs,
-        };
-        let now = tree.get(&intent.path);
-        let happened = match (&intent.new, now) {
-            (None, None) => true,
-            (Some(Wanted::Entry(wanted)), Some(entry)) => wanted == entry,
-            (Some(Wanted::Tree(digest)), Some(Entry::Dir(dir))) => dir.digest() == *digest,
-            _ => false,
-        };
-        if happened && ancestor.get(&intent.path) != now {
+        let now = now_at(intent);
+        let everywhere = happened(intent) && !undone.contains(&(intent.side.other(), &intent.path));
+        if everywhere && ancestor.get(&intent.path) != now {
             edits.push(Edit { path: intent.path.clone(), entry: now.cloned(), shallow: false });
         }
     }
     (edit(ancestor, edits.iter().cloned()), edits)
+}
+
+#[cfg(test)]
+mod tests {
+    use evenfold_core::{Child, Digest, File, Mode, Mtime, Name};
+
+    use super::*;
+
+    fn file(content: &str) -> Entry {
+        let (digest, size) = (Digest::of(content.as_bytes()), content.len() as u64);
+        Entry::File(File { digest, size, mtime: Mtime::default(), mode: Mode::new(0o644) })
+    }
+
+    fn tree(children: &[(&str, &Entry)]) -> Arc<Dir> {
+        let child = |(name, entry): &(&str, &Entry)| Child {
+            name: Name::new(name.as_bytes()).unwrap(),
+            entry: (*entry).clone(),
+        };
+        Arc::new(Dir::new(Mode::new(0o755), children.iter().map(child).collect()))
+    }
+
+    fn intent(side: Side, new: &Entry) -> Intent {
+        let path = RelPath::new(b"copy").unwrap();
+        Intent { side, path, new: Some(Wanted::Entry(new.clone())) }
+    }
+
+    #[test]
+    fn conflict_copy_on_one_side_only_is_not_agreed_on() {
+        let copy = file("1");
+        let intents = [intent(Side::Ours, &copy), intent(Side::Theirs, &copy)];
+        let (none, both) = (tree(&[]), tree(&[("copy", &copy)]));
+        let (ancestor, edits) = recover(&none, &intents, &none, &both);
+        assert!(edits.is_empty() && ancestor.children().is_empty());
+        let (ancestor, _) = recover(&none, &intents, &both, &both);
+        assert_eq!(ancestor, both);
+    }
+
+    #[test]
+    fn effect_on_the_receiving_side_is_agreed_on() {
+        let new = file("1");
+        let (none, has) = (tree(&[]), tree(&[("copy", &new)]));
+        let (ancestor, edits) = recover(&none, &[intent(Side::Theirs, &new)], &none, &has);
+        assert_eq!(edits.len(), 1);
+        assert_eq!(ancestor, has);
+    }
 }
