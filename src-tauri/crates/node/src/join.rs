@@ -69,12 +69,13 @@ impl Node {
         self.begin(row).await
     }
 
-    /// Marks the folder as ours, records the relationship and starts it.
+    /// Marks the folder as ours, unless nothing may be written into it, records the relationship and starts it.
     async fn begin(self: &Arc<Self>, row: RelationshipRow) -> Result<RelationshipInfo, ApiError> {
         let id = row.id;
+        let mark = if crate::relationship::only_compares(&row)? { Mark::Look } else { Mark::Create };
         self.store.relationships().add(&row).await.map_err(db)?;
         let root = row.root.display().to_string();
-        let relationship = self.start(row, Mark::Create).await?;
+        let relationship = self.start(row, mark).await?;
         if let Err(error) = relationship.local.replica().await {
             self.stop(id);
             self.store.relationships().remove(id).await.map_err(db)?;

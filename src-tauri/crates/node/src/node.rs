@@ -57,8 +57,11 @@ impl Node {
             ApiError::new(ErrorCode::Io, format!("the key of this node cannot be used: {error}"))
         })?;
         let store = Arc::new(open_store(&dir).await?);
-        let name = options.name.clone().unwrap_or_else(machine_name);
-        store.node().rename(&name).await.map_err(db)?;
+        let stored = store.node().get().await.map_err(db)?.name;
+        let name = options.name.clone().or_else(|| stored.clone()).unwrap_or_else(machine_name);
+        if stored.as_ref() != Some(&name) {
+            store.node().rename(&name).await.map_err(db)?;
+        }
 
         let pins = Arc::new(Pins::default());
         let peers: Vec<PeerRow> = store.peers().list().await.map_err(db)?;
@@ -95,7 +98,12 @@ impl Node {
         let hubs: HashSet<_> = rows.iter().filter_map(|row| row.hub).collect();
         for row in rows {
             let name = row.name.clone();
-            let mark = Mark::Expect(row.root_identity.as_deref().and_then(|text| text.parse().ok()));
+            let identity = row.root_identity.as_deref().and_then(|text| text.parse().ok());
+            let mark = match identity {
+                // It has no marker where nothing may be written.
+                None if crate::relationship::only_compares(&row).unwrap_or(false) => Mark::Look,
+                identity => Mark::Expect(identity),
+            };
             if let Err(error) = node.start(row, mark).await {
                 // The others run; this one is shown with its error by `doctor` and `rel list`.
                 tracing::error!(%error, relationship = name, "a relationship could not be started");

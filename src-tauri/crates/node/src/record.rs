@@ -76,7 +76,11 @@ impl RecordPort for SpokeRecord {
         if commit.reset {
             self.store.ancestor().forget(self.relationship).await.map_err(failed)?;
         }
-        let put = |edit: evenfold_core::edit::Edit| Put { path: edit.path, entry: edit.entry, shallow: edit.shallow };
+        let put = |edit: evenfold_core::edit::Edit| Put {
+            path: edit.path,
+            entry: edit.entry,
+            shallow: edit.shallow,
+        };
         let accomplished = AncestorCommit {
             puts: commit.ancestor.into_iter().map(put).collect(),
             clear_intents: commit.clear_intents,

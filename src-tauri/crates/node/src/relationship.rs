@@ -207,6 +207,11 @@ pub(crate) fn read_settings(row: &RelationshipRow) -> Result<Settings, ApiError>
     Settings::parse(kind, &pairs).map_err(|error| wrong(error.to_string()))
 }
 
+/// Tells whether nothing may ever be written into the folder.
+pub(crate) fn only_compares(row: &RelationshipRow) -> Result<bool, ApiError> {
+    Ok(read_settings(row)?.flow == settings::Flow::None)
+}
+
 /// Returns which side is the source for a node with this role.
 pub(crate) fn source_of(role: &str) -> Side {
     match role {

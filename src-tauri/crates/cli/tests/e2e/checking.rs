@@ -122,7 +122,7 @@ fn t26_files_of_a_removed_folder_are_missing_one_by_one() {
 
 #[test]
 fn t23_compare_only_writes_nothing_into_either_folder() {
-    let pair = Pair::with("compare", &[], |a| {
+    let mut pair = Pair::with("compare", &[], |a| {
         write(a, "one", "1");
         write(a, "two", "2");
     });
@@ -135,6 +135,12 @@ fn t23_compare_only_writes_nothing_into_either_folder() {
     );
     pair.spoke.run(["sync", REL, "--wait"]).exits(3);
     assert!(!pair.b.join("one").exists() && !pair.a.join("three").exists());
+    pair.hub.kill9();
+    pair.spoke.kill9();
+    pair.hub.restart();
+    pair.spoke.restart();
+    let again = pair.spoke.run(["check", REL, "--deep", "--json"]).exits(3).json();
+    assert_eq!(again["counts"], check["counts"], "{again}");
     for root in [&pair.a, &pair.b] {
         assert!(!root.join(".evenfold").exists(), "something was written into {}", root.display());
     }
