@@ -28,4 +28,5 @@ mod shapes;
 mod source_gone;
 mod star;
 mod strangers;
+mod ways;
 mod why;

@@ -131,6 +131,34 @@ fn t34_edit_takes_effect_without_resending_anything() {
 }
 
 #[test]
+fn t34_own_settings_of_an_endpoint_outlive_edits_at_the_hub() {
+    let mut pair = Pair::with("two-way", &["versions.keep=60d"], |a| write(a, "one", "1"));
+    pair.spoke.run(["rel", "edit", REL, "--set", "versions.keep=7d"]).ok();
+    let setting = |node: &TestNode, key: &str| {
+        let shown = node.json(["rel", "show", REL]);
+        let all = shown["settings"].as_array().unwrap().clone();
+        all.iter().find(|s| s[0] == key).map(|s| s[1].as_str().unwrap().to_owned())
+    };
+    for exclude in ["*.tmp", "*.bak"] {
+        pair.hub.run(["rel", "edit", REL, "--set", &format!("exclude={exclude}")]).ok();
+        eventually("the spoke has the hub's setting", || {
+            setting(&pair.spoke, "exclude").as_deref() == Some(exclude)
+        });
+        assert_eq!(setting(&pair.spoke, "versions.keep").as_deref(), Some("7d"));
+    }
+    // What was changed while it was away it learns when it is back.
+    assert!(pair.spoke.stop().success());
+    pair.hub.run(["rel", "edit", REL, "--set", "exclude="]).ok();
+    pair.spoke.restart();
+    eventually("the spoke has the hub's setting", || {
+        setting(&pair.spoke, "exclude").is_none_or(|excluded| excluded.is_empty())
+    });
+    assert_eq!(setting(&pair.spoke, "versions.keep").as_deref(), Some("7d"));
+    // A key of the whole relationship is changed at the hub only.
+    pair.spoke.run(["rel", "edit", REL, "--set", "conflict=newest"]).exits(2);
+}
+
+#[test]
 fn t34_paused_relationship_moves_nothing_until_resumed() {
     let pair = Pair::two_way(|a| write(a, "one", "1"));
     pair.spoke.run(["rel", "pause", REL]).ok();

@@ -150,6 +150,34 @@ fn t19_edits_while_apart_keep_both_contents_under_the_same_names_everywhere() {
 }
 
 #[test]
+fn t19_edits_of_one_file_on_all_nodes_at_once_lose_no_content() {
+    let star = Star::of(3, &[], start);
+    let mut written = Vec::new();
+    for (nth, folder) in star.folders().enumerate() {
+        let content = format!("{nth} edited it at the same time as all others").into_bytes();
+        write(folder, "notes.txt", &content);
+        written.push(content);
+    }
+    star.until_same();
+    for (spoke, _) in &star.spokes {
+        eventually("the spoke has compared", || {
+            let state = status(spoke)["state"].clone();
+            state == "conflicts" || state == "in-sync"
+        });
+    }
+    star.until_same();
+    let mut found = Vec::new();
+    for folder in star.folders() {
+        crate::rig::each_file(folder, &mut |path| found.extend(std::fs::read(path)));
+    }
+    for content in &written {
+        assert!(found.contains(content), "lost: {}", String::from_utf8_lossy(content));
+    }
+    let live = tree(&star.folder).into_keys().filter(|path| path.to_string_lossy().contains("notes")).count();
+    assert!(live >= 2, "only one version is left in sight");
+}
+
+#[test]
 fn t21_spoke_that_was_away_catches_up_and_a_new_one_gets_everything() {
     let mut star = Star::of(3, &[], |a| {
         start(a);
