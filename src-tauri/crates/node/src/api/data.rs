@@ -1,0 +1,491 @@
+//! What answers consist of.
+
+use serde::{Deserialize, Serialize};
+
+use super::{PathText, Setting};
+
+/// About a node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// Its name.
+    pub name: String,
+    /// Fingerprint of its key, `SHA256:…`.
+    pub fingerprint: String,
+    /// `HOST:PORT` on which it listens.
+    pub addresses: Vec<String>,
+    /// Its home directory.
+    pub home: String,
+    /// Version of the program.
+    pub version: String,
+}
+
+/// A pairing offer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Offer {
+    /// The one-time code.
+    pub code: String,
+    /// Where to reach this node.
+    pub addresses: Vec<String>,
+    /// When the code ends, RFC 3339.
+    pub expires_at: String,
+}
+
+/// A pairing that succeeded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Paired {
+    /// Name of the peer.
+    pub name: String,
+    /// Fingerprint of its key.
+    pub fingerprint: String,
+    /// The short check that both sides show.
+    pub check: String,
+    /// What the offering side shares through this code, if anything.
+    pub share: Option<String>,
+}
+
+/// A pinned peer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PeerInfo {
+    /// Its name here.
+    pub name: String,
+    /// Fingerprint of its key.
+    pub fingerprint: String,
+    /// Where it was last reached or says that it can be reached.
+    pub addresses: Vec<String>,
+    /// Whether a connection stands now.
+    pub online: bool,
+    /// When it was last heard of, RFC 3339.
+    pub last_seen: Option<String>,
+    /// Since when it is offline, RFC 3339.
+    pub offline_since: Option<String>,
+    /// Names of the relationships shared with it.
+    pub relationships: Vec<String>,
+}
+
+/// A measured way to a peer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ping {
+    /// Name of the peer.
+    pub name: String,
+    /// Its address.
+    pub address: String,
+    /// Round trip in milliseconds.
+    pub milliseconds: f64,
+    /// Bytes sent to it over the present connection, as counted at the socket.
+    pub bytes_sent: u64,
+    /// Bytes received from it.
+    pub bytes_received: u64,
+}
+
+/// A relationship as this node sees it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RelationshipInfo {
+    /// UUID.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Kind.
+    pub kind: String,
+    /// This node's part: `hub`, `spoke`, `source`, `destination`.
+    pub role: String,
+    /// Local folder.
+    pub path: PathText,
+    /// The peer that is the hub, where this node is not.
+    pub hub: Option<String>,
+    /// Members, where this node is the hub.
+    pub members: Vec<String>,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// All settings, those of the kind's preset included.
+    pub settings: Vec<Setting>,
+}
+
+/// A plan in numbers, with its first changes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlanInfo {
+    /// Id with which it can be applied; absent for a preview of a join.
+    pub id: Option<String>,
+    /// Kind of the relationship.
+    #[serde(default)]
+    pub kind: String,
+    /// Name of the machine on our side.
+    pub ours: String,
+    /// Name of the machine on their side.
+    pub theirs: String,
+    /// What would happen here.
+    pub here: Movement,
+    /// What would happen there.
+    pub there: Movement,
+    /// Number of conflicts.
+    pub conflicts: u64,
+    /// Number of paths that would not converge for another reason.
+    pub blocked: u64,
+    /// Free bytes here.
+    pub free_here: Option<u64>,
+    /// Free bytes there.
+    pub free_there: Option<u64>,
+    /// Changes one by one, at most 1,000 each way.
+    pub changes: Vec<ChangeInfo>,
+    /// Why it would be held.
+    pub halt: Option<HaltInfo>,
+}
+
+/// What happens on one side.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Movement {
+    /// New files.
+    pub new: u64,
+    /// Replaced files.
+    pub replaced: u64,
+    /// Deleted files.
+    pub deleted: u64,
+    /// Bytes that arrive.
+    pub bytes: u64,
+}
+
+/// One change of a plan.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ChangeInfo {
+    /// Name of the machine on which it happens.
+    pub node: String,
+    /// Where.
+    #[serde(flatten)]
+    pub path: PathText,
+    /// `create`, `replace`, `delete`, `metadata`, `conflict-copy`.
+    pub act: String,
+    /// Bytes.
+    pub bytes: u64,
+    /// Files, for a folder.
+    pub files: u64,
+}
+
+/// State of a node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The node.
+    pub node: NodeInfo,
+    /// Its relationships.
+    pub relationships: Vec<RelationshipStatus>,
+}
+
+/// State of a relationship.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RelationshipStatus {
+    /// UUID.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Kind.
+    pub kind: String,
+    /// This node's part.
+    pub role: String,
+    /// `in-sync`, `syncing`, `scanning`, `differs`, `conflicts`, `held`, `unknown`, `paused`, `waiting`.
+    pub state: String,
+    /// Why nothing happens until a person looked.
+    pub halt: Option<HaltInfo>,
+    /// When all endpoints were last compared by digest, RFC 3339.
+    pub verified_at: Option<String>,
+    /// Since when that is not known any more, RFC 3339.
+    pub unknown_since: Option<String>,
+    /// Endpoints.
+    pub endpoints: Vec<EndpointStatus>,
+    /// What differs; `null` if unknown.
+    pub drift: Option<DriftInfo>,
+    /// What is going on.
+    pub progress: Option<Progress>,
+    /// Conflicts that wait.
+    pub conflicts: u64,
+    /// Paths that do not converge for another reason.
+    pub problems: u64,
+    /// The last error that retrying did not mend yet.
+    pub error: Option<ErrorInfo>,
+    /// When the next attempt is made after an error, RFC 3339.
+    pub retry_at: Option<String>,
+}
+
+/// An endpoint of a relationship.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EndpointStatus {
+    /// Name of the machine.
+    pub node: String,
+    /// Its part.
+    pub role: String,
+    /// Root folder there, where known.
+    pub path: Option<PathText>,
+    /// Whether it can be reached now.
+    pub online: bool,
+    /// When it was last heard of, RFC 3339.
+    pub last_seen: Option<String>,
+}
+
+/// What differs now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftInfo {
+    /// Paths.
+    pub files: u64,
+    /// Bytes that would have to travel.
+    pub bytes: u64,
+    /// Age of the oldest difference in seconds.
+    pub oldest_seconds: Option<u64>,
+}
+
+/// What is going on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// `scanning`, `comparing`, `transferring`, `applying`, `committing`.
+    pub phase: String,
+    /// Files done.
+    pub files_done: u64,
+    /// Files in all.
+    pub files_total: u64,
+    /// Bytes done.
+    pub bytes_done: u64,
+    /// Bytes in all.
+    pub bytes_total: u64,
+    /// Mean of the last 10 s.
+    pub bytes_per_second: u64,
+    /// Estimate.
+    pub eta_seconds: Option<u64>,
+}
+
+/// Why a relationship is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HaltInfo {
+    /// Stable code.
+    pub code: String,
+    /// What happened, where, and what was not changed.
+    pub message: String,
+    /// The safe next step.
+    pub hint: String,
+    /// Plan that can be applied, where approving is possible.
+    pub plan: Option<String>,
+}
+
+/// An error in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorInfo {
+    /// Stable code.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// The safe next step.
+    pub hint: String,
+}
+
+/// How a cycle ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Synced {
+    /// `equal`, `differs`, `conflicts`, `held`, `unknown`, `planned`, `timeout`, `started`.
+    pub outcome: String,
+    /// State afterwards.
+    pub status: RelationshipStatus,
+    /// The plan, for a dry run or a halt.
+    pub plan: Option<PlanInfo>,
+    /// Files changed here and there.
+    pub files: u64,
+    /// Bytes of content that travelled.
+    pub bytes: u64,
+}
+
+/// A comparison.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Check {
+    /// Whether both sides were looked at completely and compared by digest.
+    pub verified: bool,
+    /// Why not.
+    pub unverified_reason: Option<ErrorInfo>,
+    /// Since when it is unknown, RFC 3339.
+    pub unknown_since: Option<String>,
+    /// When it was compared, RFC 3339.
+    pub compared_at: Option<String>,
+    /// Files by finding.
+    pub counts: Counts,
+    /// Bytes by finding.
+    pub bytes: Counts,
+    /// What is not in sync, path by path.
+    pub items: Vec<CheckItem>,
+}
+
+/// Numbers by finding.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Equal.
+    pub in_sync: u64,
+    /// Only at the source.
+    pub missing: u64,
+    /// Older at the target.
+    pub stale: u64,
+    /// Only at the target.
+    pub orphaned: u64,
+    /// At another path.
+    pub moved: u64,
+    /// Other content than the known digest although size and time are equal.
+    pub corrupt: u64,
+    /// Changed on both sides.
+    pub conflict: u64,
+    /// Unreadable.
+    pub error: u64,
+    /// Left out by the rules.
+    pub excluded: u64,
+    /// Not verified.
+    pub unknown: u64,
+}
+
+/// A path that is not in sync.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckItem {
+    /// Where.
+    #[serde(flatten)]
+    pub path: PathText,
+    /// Finding, as in [`Counts`].
+    pub finding: String,
+    /// Evidence in words.
+    pub detail: String,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// Why a path is, or is not, in sync.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Why {
+    /// The path.
+    #[serde(flatten)]
+    pub path: PathText,
+    /// One answer for each endpoint.
+    pub endpoints: Vec<WhyEndpoint>,
+}
+
+/// One endpoint's answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WhyEndpoint {
+    /// Name of the machine.
+    pub node: String,
+    /// Whether it is in sync there.
+    pub in_sync: bool,
+    /// The one reason, as a stable code; `in-sync` if there is none.
+    pub reason: String,
+    /// What is known.
+    pub evidence: String,
+    /// The next step.
+    pub next: String,
+}
+
+/// A conflict that waits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConflictInfo {
+    /// Id for `resolve`.
+    pub id: String,
+    /// Name of the relationship.
+    pub relationship: String,
+    /// The path under dispute.
+    #[serde(flatten)]
+    pub path: PathText,
+    /// The versions.
+    pub versions: Vec<ConflictVersion>,
+}
+
+/// One version of a path under dispute.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConflictVersion {
+    /// Machine that wrote it.
+    pub node: String,
+    /// Under which name it is kept.
+    pub at: PathText,
+    /// Bytes.
+    pub size: Option<u64>,
+    /// Modification time, RFC 3339.
+    pub mtime: Option<String>,
+    /// Whether it has the original name.
+    pub current: bool,
+}
+
+/// A row of the history.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HistoryRow {
+    /// Number, rising.
+    pub id: i64,
+    /// When, RFC 3339.
+    pub time: String,
+    /// Relationship.
+    pub relationship: String,
+    /// Where; absent for acts that concern no path.
+    #[serde(flatten)]
+    pub path: Option<PathText>,
+    /// `create`, `update`, `delete`, `rename`, `metadata`, `conflict`, `restore`, `resolve`, `halt`, `error`, ….
+    pub kind: String,
+    /// Machine that did it first.
+    pub node: String,
+    /// Machine on which it was carried out.
+    pub on: String,
+    /// Bytes.
+    pub bytes: Option<u64>,
+    /// More in words.
+    pub detail: Option<String>,
+}
+
+/// An earlier content.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VersionInfo {
+    /// Id for `restore`.
+    pub id: String,
+    /// When it was replaced or deleted, RFC 3339.
+    pub time: String,
+    /// Where it stood.
+    #[serde(flatten)]
+    pub path: PathText,
+    /// `file`, `folder`, `link`.
+    pub kind: String,
+    /// Bytes.
+    pub size: Option<u64>,
+    /// Its modification time, RFC 3339.
+    pub mtime: Option<String>,
+    /// `replaced`, `deleted`, `restored-over`, `conflict`.
+    pub reason: String,
+}
+
+/// What was restored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Restored {
+    /// Where it stands now.
+    #[serde(flatten)]
+    pub path: PathText,
+    /// The version that was brought back.
+    pub version: String,
+    /// The version under which the replaced content is kept, if any.
+    pub replaced: Option<String>,
+}
+
+/// A finding of the self-check.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DoctorFinding {
+    /// `ok`, `warning`, `error`.
+    pub level: String,
+    /// What was checked.
+    pub check: String,
+    /// What was found.
+    pub message: String,
+    /// The next step.
+    pub hint: Option<String>,
+}
+
+/// What was dropped.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct GcReport {
+    /// Versions dropped.
+    pub versions: u64,
+    /// Bytes freed.
+    pub bytes: u64,
+    /// Leftovers of interrupted transfers dropped.
+    pub partials: u64,
+}
+
+/// A setting of the node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConfigEntry {
+    /// Key.
+    pub key: String,
+    /// Value.
+    pub value: String,
+    /// `flag`, `environment`, `config.toml`, `default`.
+    pub origin: String,
+}
