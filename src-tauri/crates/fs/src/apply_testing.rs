@@ -366,6 +366,8 @@ pub(crate) struct Control {
     hook: Mutex<Option<Hook>>,
     /// Space that the disk claims to have free.
     pub(crate) free: AtomicU64,
+    /// Whether the file system cannot exchange.
+    pub(crate) no_exchange: AtomicBool,
     /// Whether directories without write permission refuse, as they do to everybody but root.
     pub(crate) strict: AtomicBool,
     /// Whether writing says that there is no space.
@@ -531,6 +533,9 @@ impl Disk for FaultyDisk {
         self.inner.rename_new(from, to)
     }
     fn exchange(&self, a: &Place, b: &Place) -> io::Result<()> {
+        if self.control.no_exchange.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         self.control.call("exchange")?;
         self.permits(&[a, b])?;
         self.inner.exchange(a, b)

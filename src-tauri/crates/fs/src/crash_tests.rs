@@ -63,15 +63,22 @@ fn crash_between_any_two_calls_loses_nothing() {
     let after = rig.live();
     assert_eq!(contents(&rig.versions()).len(), 6, "replaced, deleted, two of gone, and two of another kind");
 
+    crash_everywhere(&large, &before, &after, false);
+    crash_everywhere(&large, &before, &after, true);
+}
+
+/// Crashes at one call after the other, on a file system that can exchange or not.
+fn crash_everywhere(large: &[u8], before: &Files, after: &Files, no_exchange: bool) {
     let mut calls = 0;
     loop {
         let mut rig = Rig::on(FaultyDisk::wrap);
-        let batch = scene(&mut rig, &large);
+        let batch = scene(&mut rig, large);
+        rig.disk.control().no_exchange.store(no_exchange, std::sync::atomic::Ordering::SeqCst);
         rig.disk.crash_after(calls);
         // Whatever it says, the program is dead now.
         let said = rig.apply_pieces(&batch, rig.pieces(&batch)).map(|applied| applied.report);
         if !rig.disk.control().crashed() {
-            assert_eq!(rig.live(), after);
+            assert_eq!(&rig.live(), after);
             assert!(calls > 60, "only {calls} calls were tried");
             break;
         }
@@ -79,14 +86,14 @@ fn crash_between_any_two_calls_loses_nothing() {
         recover(&again.disk, RELATIONSHIP).unwrap();
         let (live, versions) = (again.live(), again.versions());
         let kept = &contents(&live) | &contents(&versions);
-        for (name, bytes) in &before {
+        for (name, bytes) in before {
             assert!(kept.contains(bytes), "{name:?} is lost after {calls} calls: {said:?}");
         }
         for file in &live {
             let whole = before.contains(file) || after.contains(file);
             assert!(whole, "{:?} is neither old nor new after {calls} calls", file.0);
         }
-        for (name, old) in &before {
+        for (name, old) in before {
             // Replacing never leaves a name empty.
             if ["replaced", "keep", "touched"].iter().any(|kept| name.ends_with(kept)) {
                 assert!(live.iter().any(|(at, _)| at == name), "{name:?} ({} bytes) has no name", old.len());

@@ -3,6 +3,7 @@
 //! ```text
 //! staging/<relationship>/<batch>/<n>   content that is being built; never a user's
 //! staging/<relationship>/unlocked/<k>  permission bits to put back (see crate::transition::unlock)
+//! staging/<relationship>/swaps/<k>     names that are empty for a moment (see crate::transition::swap)
 //! partial/<relationship>/<digest>      large contents of which a part has arrived
 //! versions/<stamp>-<batch>/<path>      what was replaced or deleted
 //! ```
@@ -80,6 +81,11 @@ pub(crate) fn batch_staging(relationship: u128, batch: u128) -> RelPath {
 /// Returns the folder of notes about permission bits that were opened for a moment.
 pub(crate) fn unlocked(relationship: u128) -> RelPath {
     own_path(&format!("staging/{relationship:032x}/unlocked"))
+}
+
+/// Returns the folder of notes about replacements in two steps.
+pub(crate) fn swaps(relationship: u128) -> RelPath {
+    own_path(&format!("staging/{relationship:032x}/swaps"))
 }
 
 /// Returns the folder of contents of which a part has arrived.

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::disk::Disk;
 use crate::own;
-use crate::transition::unlock;
+use crate::transition::{swap, unlock};
 
 /// What was cleared up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,6 +13,8 @@ pub struct Recovered {
     pub staged_bytes: u64,
     /// Folders whose permission bits were put back.
     pub permissions: u64,
+    /// Names that had been left empty and hold again what they held.
+    pub names: u64,
 }
 
 /// Clears up what an interrupted batch of this relationship left. Creates nothing; must not run beside a batch
@@ -22,10 +24,14 @@ pub struct Recovered {
 /// replaced or deleted goes from its live name to `versions/` in one step (see [`crate::transition`]).
 /// Contents of which a part has arrived stay in `partial/`.
 ///
+/// What the batch had published is made durable: from now on it is told to others, who record it, and a power cut
+/// must not take it back then.
+///
 /// # Errors
-/// The first error of listing, setting permission bits, or removing.
+/// The first error of listing, setting permission bits, removing, or making durable.
 pub fn recover<D: Disk>(disk: &D, relationship: u128) -> io::Result<Recovered> {
+    let names = swap::put_back(disk, relationship)?;
     let permissions = unlock::put_back(disk, relationship)?;
     let staged_bytes = own::deep(|| own::remove_tree(disk, &own::staging(relationship)))?;
-    Ok(Recovered { staged_bytes, permissions })
+    Ok(Recovered { staged_bytes, permissions, names })
 }

@@ -8,7 +8,7 @@ use crate::apply::{Kept, KeptWhy};
 use crate::disk::{Disk, Kind, Place, Stat};
 use crate::own::{self, Ground};
 use crate::stage::{read_block, write_sparse};
-use crate::transition::{Shelf, unlock};
+use crate::transition::{Shelf, swap, unlock};
 use crate::versions;
 
 /// What a restore did.
@@ -142,7 +142,17 @@ fn publish<D: Disk>(
         Err(error) => {
             // The copy was never live: it is no version.
             ground.disk.rename_new(&shelved.place, &staged)?;
-            Err(error)
+            if error.kind() != io::ErrorKind::Unsupported {
+                return Err(error);
+            }
+            let shelved = swap::take_away(ground, shelf, to)?;
+            if let Err(error) = unlock::rename(ground, &staged, &live) {
+                unlock::rename(ground, &shelved.place, &live)?;
+                swap::settled(ground, to);
+                return Err(error);
+            }
+            swap::settled(ground, to);
+            Ok(Some(Kept { path: to.clone(), version: shelved.id, why: KeptWhy::Replaced }))
         }
     }
 }

@@ -19,6 +19,7 @@ mod moves;
 mod publish;
 mod remove;
 mod shelf;
+pub(crate) mod swap;
 pub(crate) mod unlock;
 
 use std::collections::{BTreeSet, HashSet};

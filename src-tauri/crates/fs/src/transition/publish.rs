@@ -6,10 +6,10 @@ use evenfold_core::apply::Refusal;
 use evenfold_core::plan::Change;
 use evenfold_core::{Dir, Entry, File, RelPath};
 
-use super::check::{came_out, look};
+use super::check::{Seen, came_out, look};
 use super::shelf::Shelved;
-use super::unlock;
 use super::{Fate, Now, Transition};
+use super::{swap, unlock};
 use crate::apply::KeptWhy;
 use crate::crash;
 use crate::disk::{Disk, Kind, Place, Stat};
@@ -91,6 +91,9 @@ impl<D: Disk> Transition<'_, D> {
             if let Err(error) = disk.rename_new(&shelved.place, &built.place) {
                 tracing::warn!(%error, path = %path, "an unpublished content stays in versions");
             }
+            if error.kind() == io::ErrorKind::Unsupported {
+                return self.replace_in_two_steps(path, &entry, &keys, &seen, built);
+            }
             return Err(own::refusal_at_path(&error));
         }
         crash::point("exchanged");
@@ -110,6 +113,50 @@ impl<D: Disk> Transition<'_, D> {
                 Err(own::refusal(&error))
             }
         }
+    }
+
+    /// Known: as in [`Self::replace`], but this file system cannot exchange. The old content goes to versions, then
+    /// the new one to the name, which is empty in between; a note tells a restart to put the old one back.
+    fn replace_in_two_steps(
+        &mut self,
+        path: &RelPath,
+        entry: &Entry,
+        keys: &Keys,
+        seen: &Seen,
+        built: Built,
+    ) -> Fate {
+        let ground = self.site.ground();
+        let live = Place::User(path.clone());
+        let shelved = swap::take_away(ground, &mut self.shelf, path);
+        let shelved = shelved.map_err(|error| own::refusal_at_path(&error))?;
+        self.touch_parent(path);
+        let unchanged = came_out(self.site, &shelved.place, path, entry, keys, seen);
+        let published = match unchanged {
+            Ok(true) => {
+                unlock::rename(ground, &built.place, &live).map_err(|error| own::refusal_at_path(&error))
+            }
+            // Somebody wrote between the look and the rename.
+            Ok(false) => Err(Refusal::MovedOn),
+            Err(error) => Err(own::refusal(&error)),
+        };
+        let fate = match published {
+            Ok(()) => {
+                self.keep(path, shelved.id, KeptWhy::Replaced);
+                Ok(self.published(path, built))
+            }
+            Err(refusal) => {
+                // Back to its name, unless that has been taken by something newer; then both are kept.
+                if unlock::rename(ground, &shelved.place, &live).is_err() {
+                    self.keep(path, shelved.id, KeptWhy::Displaced);
+                }
+                Err(refusal)
+            }
+        };
+        // If nothing stands at the name because nothing could be put there, the note stays for the next start.
+        if self.site.disk.stat(&live).is_ok() {
+            swap::settled(ground, path);
+        }
+        fate
     }
 
     /// Known: something came out of the live name that was not seen before, so a user wrote it in between. It
@@ -212,8 +259,11 @@ impl<D: Disk> Transition<'_, D> {
         // A user's write between the look and the setting of the time would have no trace left in the time, so
         // the content is read again at the next scan. A mere change of permission bits hides nothing.
         let untouched = Stat { mode: old.mode, ..stat };
-        let key =
-            if new.mtime == old.mtime && seen.is(&untouched) { StatKey::written(&stat) } else { StatKey::UNSURE };
+        let key = if new.mtime == old.mtime && seen.is(&untouched) {
+            StatKey::written(&stat)
+        } else {
+            StatKey::UNSURE
+        };
         self.patches.push(Patch { path: path.clone(), now: Some((Entry::File(now), Keys::Leaf(key))) });
         Ok((Now::Is(Some(Entry::File(now))), Vec::new()))
     }

@@ -182,3 +182,33 @@ fn crash_while_a_folder_is_open_leaves_no_trace_in_its_permissions() {
         again.assert_staging_is_empty();
     }
 }
+
+#[test]
+fn file_system_without_exchange_replaces_in_two_steps() {
+    use std::sync::atomic::Ordering;
+    let mut rig = Rig::on(FaultyDisk::wrap);
+    rig.disk.control().no_exchange.store(true, Ordering::SeqCst);
+    rig.write_old("a", b"old");
+    rig.write_old("d/x", b"old");
+    rig.scan();
+    let new = rig.file(b"new");
+    assert_applied(&rig.apply(vec![rig.change("a", Some(new.clone())), rig.change("d", Some(new.clone()))]));
+    assert_eq!(rig.live(), [("a".into(), b"new".to_vec()), ("d".into(), b"new".to_vec())]);
+    assert_eq!(rig.versions().len(), 2);
+    rig.assert_index_is_true();
+    rig.assert_staging_is_empty();
+    // A user who saves in the moment in which the name is empty, or just before it is taken away.
+    for (call, kept) in [("publish", &b"new"[..]), ("shelve", b"just saved")] {
+        rig.write_old("a", b"new");
+        rig.scan();
+        let newer = rig.file(b"newer");
+        let batch = rig.batch(vec![rig.change("a", Some(newer))]);
+        let live = rig.at("a");
+        rig.disk.once(call, move || std::fs::write(&live, b"just saved").unwrap());
+        let applied = rig.apply_batch(&batch);
+        assert_eq!(refusal(&applied.report.outcomes[0]), &Refusal::MovedOn);
+        assert_eq!(rig.read("a"), b"just saved");
+        let all = [rig.versions(), rig.live()].concat();
+        assert!(all.iter().any(|(_, bytes)| bytes == kept));
+    }
+}
