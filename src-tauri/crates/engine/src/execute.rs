@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use evenfold_core::apply::{Batch, Outcome};
 use evenfold_core::batch::{Limit, Step, assemble, steps};
-use evenfold_core::edit::edit;
+use evenfold_core::commit::common;
+use evenfold_core::edit::{Edit, edit};
 use evenfold_core::plan::{Blocked, Change, Conflict, Plan};
 use evenfold_core::policy::Side;
 use evenfold_core::transfer::{DELTA_LIMIT, Need, Piece};
@@ -41,20 +42,33 @@ pub(crate) struct Done {
     pub(crate) refused: Vec<Blocked>,
 }
 
-/// What a step that was carried out means for the record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Recording {
-    /// Both sides hold now what was applied to one, because it came from the other.
-    Agreed,
-    /// It happened, and says nothing yet of the other side.
-    ActsOnly,
-}
-
+/// What was accomplished so far, ahead of the store by what is pending.
 struct Ledger<'a> {
     memory: &'a mut Memory,
+    /// The ancestor with what is pending.
+    ancestor: Arc<Dir>,
+    /// Our tree as far as it was changed.
+    ours: Arc<Dir>,
+    /// Their tree as far as it was changed.
+    theirs: Arc<Dir>,
     pending: Commit,
     pending_files: u64,
     done: Done,
+}
+
+impl Ledger<'_> {
+    /// Takes note of what was done on one side. The ancestor takes of it what both sides hold now: a conflict
+    /// copy, say, only after the second side has it.
+    fn accomplished(&mut self, side: Side, done: &[Edit]) {
+        let tree = match side {
+            Side::Ours => &mut self.ours,
+            Side::Theirs => &mut self.theirs,
+        };
+        *tree = edit(tree, done.iter().cloned());
+        let edits = common(&self.ancestor, &self.ours, &self.theirs, done);
+        self.ancestor = edit(&self.ancestor, edits.iter().cloned());
+        self.pending.ancestor.extend(edits);
+    }
 }
 
 impl Execution<'_> {
@@ -73,11 +87,19 @@ impl Execution<'_> {
         // Durable before the first effect: after a crash these tell our own doing from a user's.
         let ours_batches = (copies[0].len() + changes[0].len()) as u64;
         memory.epochs.ours_intended = self.ours_epoch + ours_batches;
-        memory.intents = intents_of(plan);
+        memory.intents = intents_of(plan, self.ours_tree, self.theirs_tree);
         self.store.intend(memory.intents.clone(), memory.epochs.ours_intended).await?;
 
-        let pending = Commit { ancestor: edits_of_agreements(&plan.agreed), acts, ..Commit::default() };
-        let ledger = Mutex::new(Ledger { memory, pending, pending_files: 0, done: Done::default() });
+        let agreed = edits_of_agreements(&plan.agreed);
+        let ledger = Mutex::new(Ledger {
+            ancestor: edit(&memory.ancestor, agreed.iter().cloned()),
+            ours: Arc::clone(self.ours_tree),
+            theirs: Arc::clone(self.theirs_tree),
+            memory,
+            pending: Commit { ancestor: agreed, acts, ..Commit::default() },
+            pending_files: 0,
+            done: Done::default(),
+        });
         let result = self.both(copies, changes, settled, &ledger).await;
         let mut ledger = ledger.into_inner();
         if result.is_ok() {
@@ -99,15 +121,12 @@ impl Execution<'_> {
         // Conflict copies stand on both sides before either version loses its name.
         let mut kept_all = true;
         for (side, steps) in [Side::Theirs, Side::Ours].into_iter().zip(copies.into_iter().rev()) {
-            // A copy counts as agreed only when both sides hold it, which the next look finds.
-            kept_all &= self.side(side, steps, Recording::ActsOnly, ledger).await?;
+            kept_all &= self.side(side, steps, ledger).await?;
         }
         let [ours, theirs] =
             changes.map(|steps| if kept_all { steps } else { without_paths(steps, settled) });
-        let results = tokio::join!(
-            self.side(Side::Theirs, theirs, Recording::Agreed, ledger),
-            self.side(Side::Ours, ours, Recording::Agreed, ledger)
-        );
+        let results =
+            tokio::join!(self.side(Side::Theirs, theirs, ledger), self.side(Side::Ours, ours, ledger));
         results.0?;
         results.1?;
         Ok(())
@@ -118,7 +137,6 @@ impl Execution<'_> {
         &self,
         side: Side,
         steps: Vec<Step>,
-        recording: Recording,
         ledger: &Mutex<Ledger<'_>>,
     ) -> Result<bool, CycleError> {
         let (receiver, supplier) = match side {
@@ -151,9 +169,7 @@ impl Execution<'_> {
             let mut ledger = ledger.lock().await;
             let files = changed_files(&batch, &report.outcomes);
             self.progress.add_files(files);
-            if recording == Recording::Agreed {
-                ledger.pending.ancestor.extend(edits_of(&batch, &report.outcomes));
-            }
+            ledger.accomplished(side, &edits_of(&batch, &report.outcomes));
             ledger.pending.acts.extend(acts_of(&batch, &report.outcomes, side));
             match side {
                 Side::Ours => ledger.memory.epochs.ours = ledger.memory.epochs.ours.max(report.epoch),
@@ -174,9 +190,8 @@ impl Execution<'_> {
         let mut commit = std::mem::take(&mut ledger.pending);
         ledger.pending_files = 0;
         commit.epochs = ledger.memory.epochs;
-        let edits = commit.ancestor.clone();
         self.store.commit(commit).await?;
-        ledger.memory.ancestor = edit(&ledger.memory.ancestor, edits);
+        ledger.memory.ancestor = Arc::clone(&ledger.ancestor);
         Ok(())
     }
 

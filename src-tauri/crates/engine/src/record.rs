@@ -80,10 +80,14 @@ pub fn refused(batch: &Batch, outcomes: &[Outcome], side: Side) -> Vec<Blocked> 
 }
 
 /// Returns the effects that carrying out `plan` intends.
-pub fn intents_of(plan: &Plan) -> Vec<Intent> {
+pub fn intents_of(plan: &Plan, ours: &Arc<Dir>, theirs: &Arc<Dir>) -> Vec<Intent> {
     let mut intents = Vec::new();
-    for side in [Side::Ours, Side::Theirs] {
-        for change in plan.copies(side).iter().chain(plan.changes(side)) {
+    for (side, other) in [(Side::Ours, theirs), (Side::Theirs, ours)] {
+        // What merges both sides, or survives a deletion in part, is held by neither side before: finding it
+        // on one says nothing of the other, so a crash leaves it to the comparison.
+        let agreed =
+            plan.changes(side).iter().filter(|change| other.get(&change.path) == change.new.as_ref());
+        for change in plan.copies(side).iter().chain(agreed) {
             let new = change.new.clone().map(Wanted::Entry);
             intents.push(Intent { side, path: change.path.clone(), new });
         }
@@ -168,5 +172,29 @@ mod tests {
         let (ancestor, edits) = recover(&none, &[intent(Side::Theirs, &new)], &none, &has);
         assert_eq!(edits.len(), 1);
         assert_eq!(ancestor, has);
+    }
+
+    #[test]
+    fn pull_that_was_applied_before_a_crash_is_agreed_though_the_hub_moved_on() {
+        let (old, new, newer) = (file("1"), file("22"), file("333"));
+        let path = RelPath::new(b"a").unwrap();
+        let (ancestor, before) = (tree(&[("a", &old)]), tree(&[("a", &new)]));
+        let change = Change { path: path.clone(), old: Some(old), new: Some(new.clone()) };
+        let plan = Plan { ours: vec![change], ..Plan::default() };
+        let intents = intents_of(&plan, &ancestor, &before);
+        let (recovered, _) = recover(&ancestor, &intents, &before, &tree(&[("a", &newer)]));
+        assert_eq!(recovered.get(&path), Some(&new));
+        // Without the intent the same state is a conflict that no user made.
+        let (unrecovered, _) = recover(&ancestor, &[], &before, &tree(&[("a", &newer)]));
+        assert_ne!(unrecovered.get(&path), Some(&new));
+    }
+
+    #[test]
+    fn merge_that_neither_side_held_before_is_no_intent() {
+        let (one, merged) = (file("1"), file("22"));
+        let change = Change { path: RelPath::new(b"a").unwrap(), old: Some(one.clone()), new: Some(merged) };
+        let plan = Plan { theirs: vec![change], ..Plan::default() };
+        let seen = tree(&[("a", &one)]);
+        assert!(intents_of(&plan, &seen, &seen).is_empty());
     }
 }

@@ -54,11 +54,6 @@ fn disk_that_syncs_nothing_is_found() {
 }
 
 #[test]
-fn database_that_forgets_intents_is_found() {
-    is_found(Flaw::IntentsForgotten, 10_000);
-}
-
-#[test]
 fn database_that_records_before_the_effect_is_found() {
     is_found(Flaw::RecordedBefore, 1_000);
 }
