@@ -5,14 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use evenfold_core::apply::{Batch, Refusal, Report};
 use evenfold_core::transfer::Piece;
-use evenfold_core::{Entry, RelPath};
+use evenfold_core::{Entry, Mode, RelPath};
 
 use crate::crash;
-use crate::disk::Disk;
+use crate::disk::{Disk, Kind, Place};
 use crate::index::{Index, Keys};
 use crate::own::{self, Ground};
-use crate::prepare::Prepared;
-use crate::stage::{Staged, stage};
+use crate::prepare::{PARTIAL_LIMIT, Prepared};
+use crate::stage::{Staged, needs_content, stage};
 use crate::transition::{Transition, Transitioned};
 
 /// Up to this number of directories are made durable one by one; more of them by one call for the whole file
@@ -161,12 +161,34 @@ pub fn apply_in_turn<D: Disk, G, E>(
         (guard, if has_trees(batch) { own::deep(publish) } else { publish() })
     });
     crash::point("applied");
+    salvage(site, batch);
     // Only what was not published is left in it. If it cannot be removed now, the next opening does.
     let clear = || own::remove_tree(site.disk, &own::batch_staging(site.relationship, batch.id));
     if let Err(error) = if has_trees(batch) { own::deep(clear) } else { clear() } {
         tracing::warn!(%error, "staging could not be emptied");
     }
     result
+}
+
+/// Keeps large contents that arrived and were not published, so that another attempt need not fetch them again.
+fn salvage<D: Disk>(site: &Site<'_, D>, batch: &Batch) {
+    let folder = own::batch_staging(site.relationship, batch.id);
+    for (n, change) in batch.changes.iter().enumerate() {
+        let Some(Entry::File(file)) = &change.new else { continue };
+        if file.size < PARTIAL_LIMIT || !needs_content(change) {
+            continue;
+        }
+        let staged = Place::Own(folder.join_path(&own::own_path(&n.to_string())));
+        // Published, or never complete.
+        if !site.disk.stat(&staged).is_ok_and(|stat| stat.kind == Kind::File && stat.size == file.size) {
+            continue;
+        }
+        let partial = Place::Own(own::partial(site.relationship, file.digest));
+        let kept = site.disk.set_mode(&staged, Mode::new(0o600));
+        if let Err(error) = kept.and_then(|()| site.disk.rename_new(&staged, &partial)) {
+            tracing::debug!(%error, path = %change.path, "an arrived content is dropped");
+        }
+    }
 }
 
 /// Tells whether directories are among what the batch touches.

@@ -237,3 +237,19 @@ fn what_does_not_fit_is_not_asked_for() {
     let needs = prepare(&rig.disk, RELATIONSHIP, &lookup, &rig.prepared, &batch, &[], rules);
     assert_eq!(needs, [Need::Rest { item: 1, from: 0 }]);
 }
+
+#[test]
+fn large_content_that_could_not_be_published_is_not_sent_again() {
+    let (old, new) = (b"old", noise(1, 3 << 20));
+    let (_, outcome, receiver) = transfer(old, &new, |receiver, _| receiver.write("f", b"mine"));
+    assert_eq!(outcome, Outcome::Refused(Refusal::MovedOn));
+    receiver.scan();
+    let supplier = Rig::new();
+    supplier.write_old("f", &new);
+    supplier.scan();
+    let batch = receiver.batch(vec![receiver.change("f", supplier.entry("f"))]);
+    let (sent, outcome) = exchange(&supplier, &receiver, &batch);
+    assert!(applied(&outcome) && sent < 10_000, "{sent} {outcome:?}");
+    assert!(receiver.read("f") == new);
+    receiver.assert_staging_is_empty();
+}

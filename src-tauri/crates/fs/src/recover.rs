@@ -32,6 +32,26 @@ pub struct Recovered {
 pub fn recover<D: Disk>(disk: &D, relationship: u128) -> io::Result<Recovered> {
     let names = swap::put_back(disk, relationship)?;
     let permissions = unlock::put_back(disk, relationship)?;
+    disk.sync_all()?;
     let staged_bytes = own::deep(|| own::remove_tree(disk, &own::staging(relationship)))?;
+    disk.sync_all()?;
     Ok(Recovered { staged_bytes, permissions, names })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::recover;
+    use crate::apply::testing::{FaultyDisk, RELATIONSHIP, Rig};
+
+    #[test]
+    fn opening_makes_durable_what_an_interrupted_batch_published() {
+        let rig = Rig::on(FaultyDisk::wrap);
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&calls);
+        rig.disk.hook(move |call| heard.lock().unwrap().push(call.to_owned()));
+        recover(&rig.disk, RELATIONSHIP).unwrap();
+        assert!(calls.lock().unwrap().iter().any(|call| call == "sync_all"));
+    }
 }
