@@ -191,6 +191,22 @@ impl TestNode {
         finish(self.command().arg("--json").args(words)).ok().json()
     }
 
+    /// Gives a command, and returns what it printed if it ended soon. For use where a test has failed already.
+    pub fn try_run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, words: I) -> Option<String> {
+        let mut command = self.command();
+        let mut child = command.args(words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        let began = Instant::now();
+        while child.try_wait().ok()?.is_none() {
+            if began.elapsed() > Duration::from_secs(10) {
+                child.kill().ok()?;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        let mut said = String::new();
+        std::io::Read::read_to_string(&mut child.stdout?, &mut said).ok()?;
+        Some(said)
+    }
+
     /// Starts the daemon again with a variable in its environment, and does not wait for anything.
     #[track_caller]
     pub fn spawn_with(&mut self, variable: &str, value: &str) {

@@ -77,6 +77,30 @@ impl Pair {
     }
 }
 
+impl Drop for Pair {
+    fn drop(&mut self) {
+        show_if_failed([(&self.hub, &*self.a), (&self.spoke, &*self.b)]);
+    }
+}
+
+/// Prints what folders hold and what their nodes say, where the test has failed.
+pub(crate) fn show_if_failed<'a>(nodes: impl IntoIterator<Item = (&'a TestNode, &'a Path)>) {
+    if !std::thread::panicking() {
+        return;
+    }
+    for (node, folder) in nodes {
+        eprintln!("--- {} of {}", folder.display(), node.name());
+        each_file(folder, &mut |path| {
+            let content = std::fs::read(path).unwrap_or_default();
+            let start = String::from_utf8_lossy(&content[..content.len().min(60)]).into_owned();
+            eprintln!("{:?}: {} bytes, {start:?}", path.strip_prefix(folder).unwrap(), content.len());
+        });
+        if let Some(said) = node.try_run(["status", "--json"]) {
+            eprintln!("{said}");
+        }
+    }
+}
+
 /// Two nodes that are paired: the first is dialled by the second.
 #[track_caller]
 pub(crate) fn paired() -> (TestNode, TestNode) {

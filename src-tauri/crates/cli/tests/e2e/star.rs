@@ -51,6 +51,13 @@ impl Star {
     }
 }
 
+impl Drop for Star {
+    fn drop(&mut self) {
+        let spokes = self.spokes.iter().map(|(spoke, folder)| (spoke, &**folder));
+        crate::rig::show_if_failed(std::iter::once((&self.hub, &*self.folder)).chain(spokes));
+    }
+}
+
 fn start(a: &Path) {
     write(a, "notes.txt", "from the start");
     write(a, "d/e/deep.txt", "below");
@@ -119,9 +126,13 @@ fn t19_edits_while_apart_keep_both_contents_under_the_same_names_everywhere() {
     }
     write(&star.spokes[0].1, "notes.txt", "edited at c1 while apart");
     write(&star.spokes[1].1, "notes.txt", "edited at c2 while apart, longer");
-    for (spoke, _) in &mut star.spokes[..2] {
-        spoke.restart();
-    }
+    // One after the other, so that the hub has noted whose the first edit is when the second meets it.
+    star.spokes[0].0.restart();
+    eventually("the hub knows that c1 wrote it", || {
+        let history = star.hub.json(["history", REL, "--path", "notes.txt", "--node", "c1"]);
+        history["history"].as_array().is_some_and(|rows| !rows.is_empty())
+    });
+    star.spokes[1].0.restart();
     let both = |folder: &Path| {
         let files = tree(folder);
         let holds = |content: &[u8]| {
