@@ -89,6 +89,7 @@ pub struct RelationshipInfo {
     /// This node's part: `hub`, `spoke`, `source`, `destination`.
     pub role: String,
     /// Local folder.
+    #[serde(flatten)]
     pub path: PathText,
     /// The peer that is the hub, where this node is not.
     pub hub: Option<String>,
@@ -211,6 +212,7 @@ pub struct EndpointStatus {
     /// Its part.
     pub role: String,
     /// Root folder there, where known.
+    #[serde(flatten)]
     pub path: Option<PathText>,
     /// Whether it can be reached now.
     pub online: bool,
@@ -390,6 +392,7 @@ pub struct ConflictVersion {
     /// Machine that wrote it.
     pub node: String,
     /// Under which name it is kept.
+    #[serde(flatten)]
     pub at: PathText,
     /// Bytes.
     pub size: Option<u64>,
