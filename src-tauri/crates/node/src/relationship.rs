@@ -7,7 +7,7 @@ use evenfold_core::batch::Limit;
 use evenfold_core::{RelPath, Side};
 use evenfold_engine::driver::{Driver, DriverHandle, State, Trigger};
 use evenfold_engine::pair::PairSettings;
-use evenfold_engine::{Clock, Command, Endpoint, Pair, Progress};
+use evenfold_engine::{Clock, Command, Endpoint, EndpointError, Pair, Progress};
 use evenfold_fs::apply::Rules;
 use evenfold_ssh::PeerKey;
 use evenfold_store::{Pause, RelationshipRow, Store};
@@ -26,6 +26,9 @@ const BATCH: Limit = Limit { files: 4096, bytes: 256 * 1024 * 1024 };
 
 /// A session that the hub refused is tried again after this time: somebody may have mended the cause there.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long the hub may take to open a session, which is two round trips and a look into its database.
+const OPENING: Duration = Duration::from_secs(20);
 
 /// The real time.
 pub(crate) struct SystemClock;
@@ -320,7 +323,15 @@ impl SessionKeeper {
             };
             let opened =
                 RemoteEndpoint::open(&connection, &self.own_name, self.hub_name.clone(), self.relationship);
-            match opened.await {
+            let opened = match tokio::time::timeout(OPENING, opened).await {
+                Ok(opened) => opened,
+                Err(_) => {
+                    // A connection on which nothing opens is dead, whatever it says: the next one is a new one.
+                    connection.close("a session did not open in time");
+                    Err(EndpointError::Offline("it did not open the relationship in time".to_owned()))
+                }
+            };
+            match opened {
                 Ok(endpoint) => {
                     *lock(&self.refusal) = None;
                     let endpoint = Arc::new(endpoint);
