@@ -553,13 +553,32 @@ fn reached(epochs: Epochs, seen: &Seen) -> Epochs {
 /// Tells whether a folder or the database is older than what was recorded. Only a record that was just read
 /// can be too old.
 fn rolled_back(epochs: Epochs, seen: &Seen, just_read: bool) -> Option<&'static str> {
-    if seen.ours.epoch < epochs.ours {
+    if is_older(seen.ours.epoch, epochs.ours) {
         Some("this folder is older than its record: it was restored from a backup")
-    } else if seen.theirs.epoch < epochs.theirs {
+    } else if is_older(seen.theirs.epoch, epochs.theirs) {
         Some("the other folder is older than its record: it was restored from a backup")
     } else if just_read && seen.ours.epoch > epochs.ours.max(epochs.ours_intended) {
         Some("the record is older than this folder: the database was restored from a backup")
     } else {
         None
+    }
+}
+
+/// Tells whether a folder of epoch `seen` was rolled back since `recorded`. It may have been changed since then, so
+/// a later generation (the upper half of an epoch) says it, too.
+fn is_older(seen: u64, recorded: u64) -> bool {
+    seen < recorded || (recorded > 0 && seen >> 32 != recorded >> 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folder_that_was_rolled_back_is_noticed_however_many_batches_followed() {
+        assert!(!is_older(7, 7) && !is_older(9, 7) && !is_older(3, 0));
+        assert!(is_older(6, 7));
+        assert!(is_older((1 << 32) + 20, 7), "a new generation");
+        assert!(!is_older((1 << 32) + 20, (1 << 32) + 7));
     }
 }

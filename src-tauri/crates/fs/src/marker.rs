@@ -140,6 +140,12 @@ pub fn epoch<D: Disk>(disk: &D, relationship: u128) -> io::Result<u64> {
     Ok(bytes.try_into().map_or(0, u64::from_le_bytes))
 }
 
+/// Returns the first epoch of the generation after that of `epoch`: what a root goes on with that was restored from
+/// a backup. The upper half of an epoch numbers the generation, the lower half the batches.
+pub(crate) fn next_generation(epoch: u64) -> u64 {
+    ((epoch >> 32) + 1) << 32
+}
+
 /// Records, durably, that the root is at epoch `new`.
 ///
 /// # Errors

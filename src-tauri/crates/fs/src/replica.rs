@@ -115,6 +115,9 @@ struct State {
     rot: BTreeMap<RelPath, File>,
     /// Paths whose state was lost track of; the next scan looks at them, too.
     unseen: BTreeSet<RelPath>,
+    /// Whether a batch failed after it may have changed something. What it did must become durable before it is
+    /// told, because whoever is told records it.
+    in_doubt: bool,
     ledger: Ledger,
 }
 
@@ -151,6 +154,7 @@ impl<D: Disk> Replica<D> {
                 epoch,
                 rot: BTreeMap::new(),
                 unseen: BTreeSet::new(),
+                in_doubt: false,
             }),
             prepared: Prepared::default(),
             watch: Arc::default(),
@@ -167,6 +171,7 @@ impl<D: Disk> Replica<D> {
         let _turn = lock(&self.turn);
         self.stop.store(false, Ordering::Relaxed);
         marker::check(&*self.disk, self.relationship, self.identity)?;
+        self.clear_doubt()?;
         let (before, rot, paths) = {
             let state = lock(&self.state);
             let paths = match (extent, &state.cached) {
@@ -189,7 +194,7 @@ impl<D: Disk> Replica<D> {
         // Whatever is missing in what was found is proof of nothing if the root was exchanged meanwhile.
         marker::check(&*self.disk, self.relationship, self.identity)?;
         let epoch = match self.identity {
-            Identity::Marker { .. } => read_epoch(&*self.disk, self.relationship)?,
+            Identity::Marker { .. } => self.notice_rollback(read_epoch(&*self.disk, self.relationship)?)?,
             Identity::FileSystem { .. } => 0,
         };
         if let Some(watch) = watch {
@@ -197,6 +202,32 @@ impl<D: Disk> Replica<D> {
         }
         self.take_over(found, paths.is_some(), epoch);
         Ok(self.present())
+    }
+
+    /// Begins a new generation of epochs if the folder was restored from a backup while it was open: otherwise the
+    /// batches of some peers would bring its epoch up to what others remember, and those would take what the backup
+    /// lacks for deleted.
+    fn notice_rollback(&self, found: u64) -> Result<u64, ScanError> {
+        let known = lock(&self.state).epoch;
+        if found >= known {
+            return Ok(found);
+        }
+        let next = marker::next_generation(known);
+        let failed = |error: io::Error| ScanError::RootUnreadable(format!("its epoch cannot be written: {error}"));
+        marker::bump_epoch(&*self.disk, self.relationship, next).map_err(failed)?;
+        Ok(next)
+    }
+
+    /// Makes durable what a batch that failed may have changed.
+    fn clear_doubt(&self) -> Result<(), ScanError> {
+        if lock(&self.state).in_doubt {
+            let failed = |error: io::Error| {
+                ScanError::RootUnreadable(format!("what was changed could not be made durable: {error}"))
+            };
+            self.disk.sync_all().map_err(failed)?;
+            lock(&self.state).in_doubt = false;
+        }
+        Ok(())
     }
 
     fn take_over(&self, found: Found, partial: bool, epoch: u64) {
@@ -221,9 +252,13 @@ impl<D: Disk> Replica<D> {
         *self.index() = found.index;
     }
 
-    /// Returns the last snapshot, with the batches applied since; `None` before the first scan.
+    /// Returns the last snapshot, with the batches applied since; `None` before the first scan, and while it is in
+    /// doubt whether a batch is durable.
     pub fn snapshot(&self) -> Option<Snapshot> {
-        let scanned = lock(&self.state).cached.is_none();
+        let scanned = {
+            let state = lock(&self.state);
+            state.cached.is_none() && !state.in_doubt
+        };
         scanned.then(|| self.present())
     }
 
@@ -321,7 +356,9 @@ impl<D: Disk> Replica<D> {
             Err(_) => {
                 let touched = batch.changes.iter().map(|change| &change.path);
                 let moved = batch.moves.iter().flat_map(|step| [&step.from, &step.to]);
-                lock(&self.state).unseen.extend(touched.chain(moved).cloned());
+                let mut state = lock(&self.state);
+                state.unseen.extend(touched.chain(moved).cloned());
+                state.in_doubt = true;
             }
         }
         Ok(result?)
