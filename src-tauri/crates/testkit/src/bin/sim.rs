@@ -67,7 +67,11 @@ fn histories(from: u64, count: u64) -> ExitCode {
     eprintln!();
     failures.iter().for_each(|failure| println!("{failure}"));
     let seconds = begun.elapsed().as_secs_f64();
-    println!("{} histories went wrong; {seconds:.1} s, {:.0} histories/s", failures.len(), count as f64 / seconds);
+    println!(
+        "{} histories went wrong; {seconds:.1} s, {:.0} histories/s",
+        failures.len(),
+        count as f64 / seconds
+    );
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -61,8 +61,10 @@ pub(crate) enum Event {
     Crash,
     /// The call fails.
     Fail,
-    /// A user does something, as the seed says.
+    /// A user does something in the middle of it, as the seed says.
     User(u64),
+    /// A user does something while nothing else is done.
+    Alone(u64),
     /// Another process is interrupted in the middle of writing a file, and goes on now.
     Append(Ino),
 }
@@ -161,6 +163,11 @@ impl State {
         now - now.rem_euclid(self.habits.tick)
     }
 
+    /// Lets time go by.
+    pub(crate) fn pass(&self, nanos: i64) {
+        self.clock.fetch_add(nanos, Ordering::Relaxed);
+    }
+
     fn stamp(&self) -> i64 {
         self.stored(self.now())
     }
@@ -198,7 +205,7 @@ impl State {
                     self.failed = true;
                     result = Err(io::Error::other("input/output error"));
                 }
-                Event::User(_) | Event::Append(_) => {
+                Event::User(_) | Event::Alone(_) | Event::Append(_) => {
                     if let Some(users) = self.users.clone() {
                         self.disturbed = true;
                         users(self, event);
@@ -233,11 +240,25 @@ impl State {
     pub(crate) fn user(&mut self, ops: impl IntoIterator<Item = Op>) {
         let mut count = 0;
         for op in ops {
+            if let Op::Write { ino, .. } | Op::Resize { ino, .. } | Op::Attr { ino, .. } = op {
+                self.durable_name(ino);
+            }
             self.carry(op);
             count += 1;
         }
         self.journal.latest(count);
         self.disturbed = true;
+    }
+
+    /// Makes durable where a file stands, and what it holds.
+    fn durable_name(&mut self, ino: Ino) {
+        if self.habits.power_cuts {
+            self.journal.file(ino);
+            let holders = self.tree.nodes.keys().filter(|dir| self.tree.entries(**dir).iter().any(|(_, of)| *of == ino));
+            for dir in holders.copied().collect::<Vec<_>>() {
+                self.journal.dir(dir);
+            }
+        }
     }
 
     pub(crate) fn sync_file(&mut self, ino: Ino) {

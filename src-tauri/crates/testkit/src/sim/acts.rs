@@ -151,6 +151,10 @@ impl Hand<'_> {
                     return None;
                 }
                 let bytes = self.content(Some(size));
+                if act == Act::EditUnseen {
+                    // Within a tick of the clock after the last change nothing at all would tell it.
+                    self.state.pass(25_000_000 + 3 * self.state.habits.stored);
+                }
                 self.state.user([write(entry.ino, 0, bytes)]);
                 if act == Act::EditUnseen {
                     self.state.user([Op::Attr { ino: entry.ino, mode: None, mtime: Some(entry.mtime) }]);
@@ -185,7 +189,7 @@ impl Hand<'_> {
             Act::Append => {
                 let (path, entry) = file?;
                 let offset = self.state.tree.file(entry.ino)?.bytes().len();
-                let bytes = self.content(None);
+                let bytes = self.content(Some(12));
                 self.state.user([write(entry.ino, offset, bytes)]);
                 Some(format!("{path:?}"))
             }

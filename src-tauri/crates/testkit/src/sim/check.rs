@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use evenfold_core::conflict::is_conflict_name;
 use evenfold_core::{Digest, Dir, Entry, Flow, RelPath, Side};
-use evenfold_engine::pair::{CycleError, CycleReport, Ending, Permission};
+use evenfold_engine::pair::{CycleError, CycleReport, Ending, Look, Permission};
 use evenfold_fs::disk::Kind;
 
 use super::node::lock;
@@ -17,6 +17,7 @@ pub(crate) struct Before {
     /// Of the spoke and of the hub.
     live: [BTreeMap<RelPath, Found>; 2],
     changes: [u64; 2],
+    look: Look,
 }
 
 impl World {
@@ -46,7 +47,7 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn before(&self, spoke: usize) -> Before {
+    pub(crate) fn before(&self, spoke: usize, how: Look) -> Before {
         let look = |at: usize| {
             let mut state = self.nodes[at].machine.lock();
             state.disturbed = false;
@@ -54,7 +55,7 @@ impl World {
             (live(&state.tree, state.tree.root), state.changes_of_users)
         };
         let (ours, theirs) = (look(spoke), look(0));
-        Before { live: [ours.0, theirs.0], changes: [ours.1, theirs.1] }
+        Before { live: [ours.0, theirs.0], changes: [ours.1, theirs.1], look: how }
     }
 
     /// Checks what a cycle did.
@@ -85,7 +86,8 @@ impl World {
                 format!("side {side} is the source and was written to"),
             ));
         }
-        if self.covered[spoke].is_some() || self.covered[0].is_some() {
+        // Without a look, a folder is known as it was before it went, which nothing speaks against.
+        if before.look != Look::Current && (self.covered[spoke].is_some() || self.covered[0].is_some()) {
             for side in [0, 1] {
                 if changes[side] != before.changes[side] {
                     let detail = format!("a folder was not mounted, and side {side} was changed");
@@ -163,9 +165,11 @@ impl World {
             return Ok(());
         }
         let ledger = lock(&self.ledger);
-        // Elsewhere it may have been replaced without anybody here knowing.
-        let here = 1 | 1 << spoke;
-        let ended = |digest: &Digest| ledger.ended_on.get(digest).is_some_and(|machines| machines & here != 0);
+        // Whoever wrote it replaced it, and the record is theirs or the hub's: nobody else may have changed it.
+        let ended = |digest: &Digest| {
+            let on = ledger.ended_on.get(digest).copied().unwrap_or(0);
+            [0, spoke].into_iter().any(|at| on == 1 << at && ledger.authors.get(digest) == Some(&at))
+        };
         for live in after {
             for (path, entry) in live {
                 let is_copy = path.file_name().is_some_and(|name| is_conflict_name(name.as_bytes()));

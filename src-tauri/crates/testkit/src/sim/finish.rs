@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use evenfold_core::apply::Refusal;
+use evenfold_core::plan::Reason;
 use evenfold_core::{Flow, RelPath};
 use evenfold_engine::pair::{CycleReport, Ending, Look, Permission};
 
@@ -32,7 +34,12 @@ impl World {
                 reports.push(self.settle_spoke(spoke)?);
                 self.check()?;
             }
-            if self.effects() == before {
+            let after = self.effects();
+            // What was refused is tried again and again; users see nothing of it.
+            let tried = reports.iter().any(|report| {
+                report.blocked.iter().any(|blocked| matches!(blocked.reason, Reason::Refused(_, Refusal::NotSupplied(_))))
+            });
+            if after == before || (tried && after.1 == before.1) {
                 return self.at_rest(&reports);
             }
         }
@@ -41,14 +48,17 @@ impl World {
     }
 
     /// What cycles did so far to disks, databases and links.
-    fn effects(&self) -> Vec<u64> {
-        let mut effects = Vec::new();
+    ///
+    /// The second part counts only changes of what is the users'.
+    fn effects(&self) -> (Vec<u64>, Vec<u64>) {
+        let (mut effects, mut changes) = (Vec::new(), Vec::new());
         for (at, node) in self.nodes.iter().enumerate() {
             let state = node.machine.lock();
+            changes.push(state.changes_of_users);
             effects.extend([state.changes_of_users, state.changes_of_own, node.database.lock().writes]);
             effects.push(self.links[at].lock().pieces);
         }
-        effects
+        (effects, changes)
     }
 
     /// Runs a cycle of a spoke; a person approves what is held.
@@ -106,6 +116,8 @@ impl World {
         let blocked: Vec<&RelPath> = report.blocked.iter().map(|blocked| &blocked.path).collect();
         let reasons: Vec<&RelPath> =
             blocked.into_iter().chain(report.plan.conflicts.iter().map(|conflict| &conflict.path)).collect();
+        // A conflict of which no copy can be kept waits for that copy.
+        let reasons = [reasons, report.settled.iter().map(|conflict| &conflict.path).collect()].concat();
         let mut different = 0;
         for path in ours.keys().chain(hub.keys()) {
             let (mine, its) = (ours.get(path), hub.get(path));

@@ -18,10 +18,14 @@ pub(crate) struct Ledger {
     pub(crate) ended: HashSet<Digest>,
     /// The same, with the machines on which that happened, as bits.
     pub(crate) ended_on: HashMap<Digest, u32>,
+    /// On which machine a content was written first.
+    pub(crate) authors: HashMap<Digest, usize>,
     /// Contents that came to stand somewhere other than by being written: copies, restored versions and backups.
     pub(crate) revived: HashSet<Digest>,
     /// What stood where after a user had acted. Conflict copies stand under the name that they are a copy of.
     pub(crate) pairs: HashSet<(RelPath, Digest)>,
+    /// What was written into files that had been opened before and stood nowhere at that moment.
+    anywhere: HashSet<Digest>,
     /// What must be found on each machine from now on, whatever Evenfold does.
     pub(crate) secured: Vec<BTreeSet<Digest>>,
     /// What happened, if somebody wants to read it.
@@ -44,11 +48,16 @@ impl Ledger {
         present: &BTreeSet<Digest>,
     ) {
         let empty = Digest::of(b"");
-        let contents = |entries: &BTreeMap<RelPath, Found>| -> BTreeSet<Digest> {
-            entries.values().filter_map(|entry| entry.digest).filter(|digest| *digest != empty).collect()
+        let contents = |entries: &BTreeMap<RelPath, Found>| {
+            let mut counts = BTreeMap::<Digest, u32>::new();
+            for digest in entries.values().filter_map(|entry| entry.digest).filter(|digest| *digest != empty) {
+                *counts.entry(digest).or_default() += 1;
+            }
+            counts
         };
         let (was, is) = (contents(before), contents(after));
-        for digest in was.difference(&is) {
+        // Whoever replaces one of several copies of a content has seen it.
+        for digest in was.iter().filter(|(digest, count)| is.get(digest) < Some(count)).map(|(digest, _)| digest) {
             self.ended.insert(*digest);
             *self.ended_on.entry(*digest).or_default() |= 1 << node;
             if !present.contains(digest) {
@@ -57,12 +66,18 @@ impl Ledger {
         }
         for (path, entry) in after {
             let Some(digest) = entry.digest.filter(|digest| *digest != empty) else { continue };
-            if !was.contains(&digest) && self.written.contains_key(&digest) {
+            if !was.contains_key(&digest) && self.written.contains_key(&digest) {
                 self.revived.insert(digest);
             }
-            self.written.entry(digest).or_insert_with(|| format!("{path:?} on machine {node}"));
+            self.authors.entry(digest).or_insert(node);
+            self.written.entry(digest).or_insert_with(|| {
+                let short: String = digest.to_string().chars().take(4).collect();
+                format!("{path:?} ({short}) on machine {node}")
+            });
             self.pairs.insert((path.clone(), digest));
-            self.secured[node].insert(digest);
+            if !was.contains_key(&digest) {
+                self.secured[node].insert(digest);
+            }
         }
     }
 
@@ -77,12 +92,14 @@ impl Ledger {
             .or_insert_with(|| format!("a file that had been opened before on machine {node}"));
         if present.contains(&new) {
             self.secured[node].insert(new);
+            self.anywhere.insert(new);
         }
     }
 
     /// Tells whether a content at a path goes back to a user's act.
     pub(crate) fn is_a_users(&self, path: &RelPath, digest: Digest) -> bool {
         digest == Digest::of(b"")
+            || self.anywhere.contains(&digest)
             || (self.written.contains_key(&digest)
                 && (self.pairs.contains(&(path.clone(), digest)) || self.is_copy(path, digest, 4)))
     }

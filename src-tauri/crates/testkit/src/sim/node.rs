@@ -67,6 +67,11 @@ impl Node {
         self.machine.lock().dead
     }
 
+    /// Tells whether the folder is open.
+    pub(crate) fn is_open(&self) -> bool {
+        lock(&self.replica).is_some()
+    }
+
     /// Opens the folder unless it is open.
     pub(crate) fn replica(&self) -> Result<Arc<Replica<FakeDisk>>, EndpointError> {
         if let Some(replica) = lock(&self.replica).clone() {

@@ -12,7 +12,7 @@ use evenfold_engine::ports::{Clock, Endpoint};
 use evenfold_engine::progress::Progress;
 
 use super::Broken;
-use super::acts::Hand;
+use super::acts::{Act, Hand};
 use super::ledger::Ledger;
 use super::link::Link;
 use super::node::{End, Node, lock};
@@ -57,11 +57,9 @@ impl World {
     pub(crate) fn new(settings: Settings, trace: bool, runtime: tokio::runtime::Runtime) -> Self {
         let clock = Arc::new(AtomicI64::new(BEGIN));
         let count = settings.spokes + 1;
-        let ledger = Ledger {
-            secured: vec![Default::default(); count],
-            trace: trace.then(Vec::new),
-            ..Ledger::default()
-        };
+        let mut ledger = Ledger::default();
+        ledger.secured = vec![Default::default(); count];
+        ledger.trace = trace.then(Vec::new);
         let ledger = Arc::new(Mutex::new(ledger));
         let mut nodes = Vec::new();
         for (at, habits) in settings.habits.iter().enumerate() {
@@ -70,12 +68,14 @@ impl World {
             let (record, acts, odd) = (Arc::clone(&ledger), settings.acts.clone(), settings.odd_names);
             machine.lock().users = Some(Arc::new(move |state, event| {
                 let mut ledger = lock(&record);
-                let seed = if let Event::User(seed) = event { seed } else { 0 };
+                let seed = if let Event::User(seed) | Event::Alone(seed) = event { seed } else { 0 };
                 let mut rng = Rng::new(seed);
-                let act = rng.weighted(&acts, super::acts::Act::Create);
+                let act = rng.weighted(&acts, Act::Create);
                 let mut hand = Hand { state, ledger: &mut ledger, node: at, rng, odd };
-                match event {
-                    Event::Append(ino) => hand.go_on(ino),
+                match (event, act) {
+                    (Event::Append(ino), _) => hand.go_on(ino),
+                    // Between the look and the exchange, nothing at all would tell it.
+                    (Event::User(_), Act::EditUnseen) => hand.act(Act::EditSameSize),
                     _ => hand.act(act),
                 }
             }));
@@ -158,7 +158,7 @@ impl World {
         if self.covered[at].is_none() {
             let mut state = self.nodes[at].machine.lock();
             if let Some(users) = state.users.clone() {
-                users(&mut state, Event::User(seed));
+                users(&mut state, Event::Alone(seed));
             }
         }
     }
@@ -300,7 +300,7 @@ impl World {
         };
         let theirs: Arc<dyn Endpoint> =
             Arc::new(End { node: Arc::clone(hub), caller: Arc::clone(node), link: Some(Arc::clone(link)) });
-        let before = self.before(spoke);
+        let before = self.before(spoke, look);
         let result = self.runtime.block_on(pair.cycle(&theirs, look, permission));
         self.note(|| match &result {
             Ok(report) => format!(
@@ -312,9 +312,27 @@ impl World {
             ),
             Err(error) => format!("cycle of {spoke} {look:?}: {error}"),
         });
+        for at in [spoke, 0] {
+            self.note_folder(at);
+        }
         self.pairs[spoke] = Some(pair);
         self.after(spoke, permission, before, &result)?;
         Ok(result)
+    }
+
+    /// Writes down what a folder holds, if somebody wants to read it.
+    fn note_folder(&self, at: usize) {
+        if lock(&self.ledger).trace.is_none() {
+            return;
+        }
+        let state = self.nodes[at].machine.lock();
+        let short = |digest: Digest| digest.to_string().chars().take(4).collect::<String>();
+        let entries: Vec<String> = live(&state.tree, state.tree.root)
+            .into_iter()
+            .map(|(path, entry)| format!("{path:?} {} {:o}", entry.digest.map_or_else(String::new, short), entry.mode))
+            .collect();
+        drop(state);
+        self.note(|| format!("    machine {at}: {}", entries.join(", ")));
     }
 
     fn back_up_folder(&mut self, at: usize) {
@@ -343,7 +361,9 @@ impl World {
         let epoch = epoch(&state.tree, state.tree.root);
         state.restore(&backup, from, in_place);
         let after = live(&state.tree, state.tree.root);
-        let told = super::survey::epoch(&state.tree, state.tree.root) < epoch;
+        // A hub that is not running, or finds another top directory, cannot notice it before the batches of some spoke hide it from the others.
+        let notices = at != 0 || self.settings.spokes == 1 || (in_place && self.nodes[at].is_open());
+        let told = notices && super::survey::epoch(&state.tree, state.tree.root) < epoch;
         let present = present(&state.tree, state.tree.root);
         drop(state);
         let mut ledger = lock(&self.ledger);
@@ -360,7 +380,12 @@ impl World {
         ledger.note(|| format!("folder of machine {at} is restored from its backup, epoch tells: {told}"));
         drop(ledger);
         self.rolled_back = true;
-        if rng.percent(50) {
+        if at == 0 && self.settings.spokes > 1 {
+            // Its watcher has it look; where another folder stands now, that is opened again.
+            for _ in 0..2 {
+                drop(self.nodes[at].look(&Extent::Full));
+            }
+        } else if rng.percent(50) {
             self.forget(at);
         }
     }
