@@ -263,10 +263,10 @@ impl Disk for FakeDisk {
             may_move(&state.tree, y, second.0, first.0)?;
             let lost = first.clone();
             state.act(Op::Exchange { a: first, b: second }, false);
-            if state.habits.flaw == Some(Flaw::ExchangeLoses) {
-                if let Some(ino) = state.tree.child(lost.0, &lost.1) {
-                    state.act(Op::Resize { ino, size: 0 }, true);
-                }
+            if state.habits.flaw == Some(Flaw::ExchangeLoses)
+                && let Some(ino) = state.tree.child(lost.0, &lost.1)
+            {
+                state.act(Op::Resize { ino, size: 0 }, true);
             }
             Ok(())
         })

@@ -254,7 +254,11 @@ impl State {
     fn durable_name(&mut self, ino: Ino) {
         if self.habits.power_cuts {
             self.journal.file(ino);
-            let holders = self.tree.nodes.keys().filter(|dir| self.tree.entries(**dir).iter().any(|(_, of)| *of == ino));
+            let holders = self
+                .tree
+                .nodes
+                .keys()
+                .filter(|dir| self.tree.entries(**dir).iter().any(|(_, of)| *of == ino));
             for dir in holders.copied().collect::<Vec<_>>() {
                 self.journal.dir(dir);
             }

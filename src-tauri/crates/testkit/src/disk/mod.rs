@@ -10,4 +10,4 @@ pub use fake::FakeDisk;
 pub(crate) use machine::mtime;
 pub(crate) use machine::{Armed, Event, State};
 pub use machine::{Crash, Flaw, Habits, Machine};
-pub(crate) use tree::{Body, Ino, Op, Tree};
+pub(crate) use tree::{Body, Ino, Op, Slot, Tree};

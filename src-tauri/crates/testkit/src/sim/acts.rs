@@ -10,7 +10,7 @@ use evenfold_fs::disk::Kind;
 use super::ledger::Ledger;
 use super::rng::Rng;
 use super::survey::{Found, live, present};
-use crate::disk::{Armed, Body, Event, Ino, Op, State};
+use crate::disk::{Armed, Body, Event, Ino, Op, Slot, State};
 
 /// Kinds of acts. A history allows some of them, so that rare combinations come up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -356,11 +356,7 @@ impl Hand<'_> {
     }
 
     /// Picks a name in one of the folders, not below `not_below`.
-    fn place(
-        &mut self,
-        live: &BTreeMap<RelPath, Found>,
-        not_below: &RelPath,
-    ) -> Option<(RelPath, (Ino, Arc<[u8]>))> {
+    fn place(&mut self, live: &BTreeMap<RelPath, Found>, not_below: &RelPath) -> Option<(RelPath, Slot)> {
         let mut dirs = vec![(RelPath::root(), self.state.tree.root?)];
         let below = |path: &RelPath| !not_below.is_root() && path.starts_with(not_below);
         let shallow = |path: &RelPath| path.components().count() < 3;

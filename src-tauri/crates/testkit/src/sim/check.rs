@@ -160,7 +160,13 @@ impl World {
 
     /// A conflict copy of what a user had replaced before, with that version before their eyes, is an echo: what
     /// Evenfold itself did was taken for somebody else's act.
-    fn echo(&self, spoke: usize, before: &Before, after: &[BTreeMap<RelPath, Found>; 2], calm: bool) -> Result<(), Broken> {
+    fn echo(
+        &self,
+        spoke: usize,
+        before: &Before,
+        after: &[BTreeMap<RelPath, Found>; 2],
+        calm: bool,
+    ) -> Result<(), Broken> {
         if self.rolled_back || !calm || !self.echoes_are_told() {
             return Ok(());
         }

@@ -37,14 +37,21 @@ impl World {
             let after = self.effects();
             // What was refused is tried again and again; users see nothing of it.
             let tried = reports.iter().any(|report| {
-                report.blocked.iter().any(|blocked| matches!(blocked.reason, Reason::Refused(_, Refusal::NotSupplied(_))))
+                report
+                    .blocked
+                    .iter()
+                    .any(|blocked| matches!(blocked.reason, Reason::Refused(_, Refusal::NotSupplied(_))))
             });
             if after == before || (tried && after.1 == before.1) {
                 return self.at_rest(&reports);
             }
         }
-        let last = reports.iter().map(|report| format!("{:?} {:?}", report.ending, report.plan)).collect::<Vec<_>>();
-        Err(Broken::new(Promise::Converges, format!("after {ROUNDS} rounds something is still done: {last:?}")))
+        let last =
+            reports.iter().map(|report| format!("{:?} {:?}", report.ending, report.plan)).collect::<Vec<_>>();
+        Err(Broken::new(
+            Promise::Converges,
+            format!("after {ROUNDS} rounds something is still done: {last:?}"),
+        ))
     }
 
     /// What cycles did so far to disks, databases and links.
@@ -67,20 +74,31 @@ impl World {
         for again in [true, false, false] {
             match self.cycle(spoke, Look::Full, permission)? {
                 Ok(report) => match &report.ending {
-                    Ending::Held(halt) if halt.approvable() => permission = Permission::Exactly(report.plan.id()),
+                    Ending::Held(halt) if halt.approvable() => {
+                        permission = Permission::Exactly(report.plan.id())
+                    }
                     // A folder that is there again is opened again at the next look.
                     Ending::Held(_) if again => {}
                     Ending::Held(halt) => {
-                        return Err(Broken::new(Promise::Converges, format!("spoke {spoke} is held: {halt}")));
+                        return Err(Broken::new(
+                            Promise::Converges,
+                            format!("spoke {spoke} is held: {halt}"),
+                        ));
                     }
                     _ => return Ok(report),
                 },
                 Err(error) => {
-                    return Err(Broken::new(Promise::Converges, format!("cycle of spoke {spoke} fails: {error}")));
+                    return Err(Broken::new(
+                        Promise::Converges,
+                        format!("cycle of spoke {spoke} fails: {error}"),
+                    ));
                 }
             }
         }
-        Err(Broken::new(Promise::Converges, format!("what a person approved for spoke {spoke} is held again")))
+        Err(Broken::new(
+            Promise::Converges,
+            format!("what a person approved for spoke {spoke} is held again"),
+        ))
     }
 
     /// Nothing is done any more: all must be equal except where there is a reason.
@@ -99,7 +117,8 @@ impl World {
                 (0..self.nodes.len()).flat_map(|at| self.contents(at)).collect();
             let ledger = lock(&self.ledger);
             if let Some((_, what)) = ledger.heads().find(|(digest, _)| !standing.contains(*digest)) {
-                let detail = format!("nobody replaced or deleted what was written as {what}, and it stands nowhere");
+                let detail =
+                    format!("nobody replaced or deleted what was written as {what}, and it stands nowhere");
                 return Err(Broken::new(Promise::Live, detail));
             }
         }
@@ -128,7 +147,8 @@ impl World {
             // A folder is also there because of what has a reason to be in it.
             let has_reason = |reason: &&&RelPath| path.starts_with(reason) || reason.starts_with(path);
             if !reasons.iter().any(|reason| has_reason(&reason)) {
-                let detail = format!("spoke {spoke} and hub differ at {path:?} without a reason: {mine:?} {its:?}");
+                let detail =
+                    format!("spoke {spoke} and hub differ at {path:?} without a reason: {mine:?} {its:?}");
                 return Err(Broken::new(Promise::Equal, detail));
             }
         }

@@ -50,14 +50,17 @@ impl Ledger {
         let empty = Digest::of(b"");
         let contents = |entries: &BTreeMap<RelPath, Found>| {
             let mut counts = BTreeMap::<Digest, u32>::new();
-            for digest in entries.values().filter_map(|entry| entry.digest).filter(|digest| *digest != empty) {
+            for digest in entries.values().filter_map(|entry| entry.digest).filter(|digest| *digest != empty)
+            {
                 *counts.entry(digest).or_default() += 1;
             }
             counts
         };
         let (was, is) = (contents(before), contents(after));
         // Whoever replaces one of several copies of a content has seen it.
-        for digest in was.iter().filter(|(digest, count)| is.get(digest) < Some(count)).map(|(digest, _)| digest) {
+        for digest in
+            was.iter().filter(|(digest, count)| is.get(digest) < Some(count)).map(|(digest, _)| digest)
+        {
             self.ended.insert(*digest);
             *self.ended_on.entry(*digest).or_default() |= 1 << node;
             if !present.contains(digest) {

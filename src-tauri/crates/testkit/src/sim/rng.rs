@@ -13,12 +13,12 @@ impl Rng {
     /// Makes the generator of the `nth` part of something with a `seed`, independent of the other parts.
     pub fn part(seed: u64, nth: u64) -> Self {
         let mut rng = Rng(seed ^ nth.wrapping_mul(0xd6e8_feb8_6659_fd93));
-        let state = rng.next();
+        let state = rng.draw();
         Rng(state)
     }
 
     /// Returns the next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,7 +28,7 @@ impl Rng {
 
     /// Returns a number below `limit`; 0 if the limit is 0.
     pub fn below(&mut self, limit: u64) -> u64 {
-        if limit == 0 { 0 } else { self.next() % limit }
+        if limit == 0 { 0 } else { self.draw() % limit }
     }
 
     /// Says yes in so many of a hundred cases.

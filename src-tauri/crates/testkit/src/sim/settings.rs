@@ -163,5 +163,5 @@ fn step(rng: &mut Rng, spokes: usize, troubles: &Troubles) -> Step {
         StepKind::Cycle,
     );
     let node = rng.below(spokes as u64 + 1) as usize;
-    Step { kind, node, seed: rng.next() }
+    Step { kind, node, seed: rng.draw() }
 }

@@ -118,7 +118,7 @@ impl World {
         match step.kind {
             StepKind::Users => {
                 for _ in 0..=rng.below(3) {
-                    self.user(at, rng.next());
+                    self.user(at, rng.draw());
                 }
             }
             StepKind::Cycle => {
@@ -218,7 +218,7 @@ impl World {
             }
             if troubles.users_meanwhile && self.covered[at].is_none() {
                 for _ in 0..rng.below(3) {
-                    let seed = rng.next();
+                    let seed = rng.draw();
                     arm(rng, Event::User(seed));
                 }
             }
@@ -329,7 +329,9 @@ impl World {
         let short = |digest: Digest| digest.to_string().chars().take(4).collect::<String>();
         let entries: Vec<String> = live(&state.tree, state.tree.root)
             .into_iter()
-            .map(|(path, entry)| format!("{path:?} {} {:o}", entry.digest.map_or_else(String::new, short), entry.mode))
+            .map(|(path, entry)| {
+                format!("{path:?} {} {:o}", entry.digest.map_or_else(String::new, short), entry.mode)
+            })
             .collect();
         drop(state);
         self.note(|| format!("    machine {at}: {}", entries.join(", ")));
