@@ -39,8 +39,6 @@ pub enum Flaw {
     RenameReplaces,
     /// Nothing that is asked to be made durable is.
     SyncForgets,
-    /// The database forgets what was intended.
-    IntentsForgotten,
     /// The database records as accomplished what is only intended.
     RecordedBefore,
 }

@@ -77,7 +77,6 @@ impl Store for Handle {
     async fn intend(&self, intents: Vec<Intent>, ours_intended: u64) -> Result<(), StoreError> {
         self.0.moment(true)?;
         let early = self.0.has(Flaw::RecordedBefore);
-        let forgotten = self.0.has(Flaw::IntentsForgotten);
         {
             let mut tables = self.0.lock();
             for intent in intents {
@@ -90,9 +89,7 @@ impl Store for Handle {
                     tables.ancestor = edit(&tables.ancestor, edits);
                 }
                 tables.intents.retain(|old| (old.side, &old.path) != (intent.side, &intent.path));
-                if !forgotten {
-                    tables.intents.push(intent);
-                }
+                tables.intents.push(intent);
             }
             tables.epochs.ours_intended = ours_intended;
             tables.writes += 1;
