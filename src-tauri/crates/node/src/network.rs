@@ -41,6 +41,19 @@ impl Gate for Pins {
     }
 }
 
+/// The task that keeps a connection to a peer, and what it goes by.
+struct Dialling {
+    way: watch::Sender<Way>,
+    task: JoinHandle<()>,
+}
+
+/// How a peer is dialled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Way {
+    addresses: Vec<String>,
+    eager: bool,
+}
+
 /// All connections of a node.
 pub(crate) struct Network {
     pub(crate) identity: Arc<Identity>,
@@ -48,7 +61,7 @@ pub(crate) struct Network {
     pub(crate) pins: Arc<Pins>,
     server: Option<Arc<Server>>,
     live: Mutex<HashMap<PeerKey, Vec<Arc<Connection>>>>,
-    dialling: Mutex<HashMap<PeerKey, JoinHandle<()>>>,
+    dialling: Mutex<HashMap<PeerKey, Dialling>>,
     failures: Mutex<HashMap<PeerKey, DialError>>,
     changed: watch::Sender<u64>,
     arrivals: mpsc::Sender<Arc<Connection>>,
@@ -161,28 +174,32 @@ impl Network {
     }
 
     /// Keeps a connection to a peer: dials whenever there is none. `eager` dials at once and is for a spoke;
-    /// otherwise the lesser key goes first. Replaces an earlier call for this peer.
+    /// otherwise the lesser key goes first. A later call for the same peer changes where it is dialled and
+    /// leaves a dial under way alone: the other side may already count on it.
     pub(crate) fn keep(self: &Arc<Self>, peer: PeerKey, addresses: Vec<String>, eager: bool) {
-        let task = if addresses.is_empty() {
-            None
-        } else {
-            Some(tokio::spawn(keep_dialling(Arc::downgrade(self), peer, addresses, eager)))
-        };
         let mut dialling = lock(&self.dialling);
-        let before = match task {
-            Some(task) => dialling.insert(peer, task),
-            None => dialling.remove(&peer),
-        };
-        if let Some(before) = before {
-            before.abort();
+        match dialling.get(&peer) {
+            Some(known) => {
+                known.way.send_if_modified(|way| {
+                    let new = Way { addresses, eager: eager || way.eager };
+                    let changed = *way != new;
+                    *way = new;
+                    changed
+                });
+            }
+            None => {
+                let (way, receiver) = watch::channel(Way { addresses, eager });
+                let task = tokio::spawn(keep_dialling(Arc::downgrade(self), peer, receiver));
+                dialling.insert(peer, Dialling { way, task });
+            }
         }
     }
 
     /// Shuts a peer out: no more dialling, and what is connected ends.
     pub(crate) fn forget(&self, peer: &PeerKey) {
         self.pins.remove(peer);
-        if let Some(task) = lock(&self.dialling).remove(peer) {
-            task.abort();
+        if let Some(dialling) = lock(&self.dialling).remove(peer) {
+            dialling.task.abort();
         }
         for connection in lock(&self.live).remove(peer).unwrap_or_default() {
             connection.close("not paired any more");
@@ -195,8 +212,8 @@ impl Network {
         if let Some(server) = &self.server {
             server.shutdown();
         }
-        for (_, task) in lock(&self.dialling).drain() {
-            task.abort();
+        for (_, dialling) in lock(&self.dialling).drain() {
+            dialling.task.abort();
         }
         for connection in lock(&self.live).drain().flat_map(|(_, list)| list) {
             connection.close("the node ends");
@@ -204,23 +221,21 @@ impl Network {
     }
 }
 
-async fn keep_dialling(
-    network: std::sync::Weak<Network>,
-    peer: PeerKey,
-    addresses: Vec<String>,
-    eager: bool,
-) {
+async fn keep_dialling(network: std::sync::Weak<Network>, peer: PeerKey, mut way: watch::Receiver<Way>) {
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
     let mut first = true;
     loop {
         let Some(strong) = network.upgrade() else { return };
         let mut changes = strong.changes();
-        if strong.connection(&peer).is_some() {
+        let Way { addresses, eager } = way.borrow_and_update().clone();
+        let connected = strong.connection(&peer).is_some();
+        if connected || addresses.is_empty() {
             drop(strong);
             backoff.reset();
             first = true;
-            if changes.changed().await.is_err() {
-                return;
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return },
+                changed = way.changed() => if changed.is_err() { return },
             }
             continue;
         }
@@ -233,17 +248,30 @@ async fn keep_dialling(
         first = false;
         let (identity, limits) = (Arc::clone(&strong.identity), strong.limits.clone());
         drop(strong);
-        // A connection that comes from the other side meanwhile ends the wait.
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            changed = changes.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                if network.upgrade().is_some_and(|network| network.connection(&peer).is_some()) {
-                    continue;
+        let due = tokio::time::Instant::now() + wait;
+        // A connection that comes from the other side meanwhile, or a new address, ends the wait.
+        let again = loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => break false,
+                changed = way.changed() => match changed {
+                    Ok(()) => {
+                        first = true;
+                        break true;
+                    }
+                    Err(_) => return,
+                },
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    if network.upgrade().is_some_and(|network| network.connection(&peer).is_some()) {
+                        break true;
+                    }
                 }
             }
+        };
+        if again {
+            continue;
         }
         let dialled = dial(&addresses, identity, &peer, limits).await;
         let Some(strong) = network.upgrade() else { return };
