@@ -64,7 +64,11 @@ impl StatKey {
         let (ctime, mtime) = (nanos(stat.ctime), nanos(stat.mtime));
         let coarse = ctime.rem_euclid(1_000_000_000) == 0 && mtime.rem_euclid(1_000_000_000) == 0;
         let tick = if coarse { COARSE_TICK } else { TICK };
-        if ctime.saturating_sub(mtime).saturating_abs() <= tick { Self::unsure_of(stat) } else { Self::of(stat) }
+        if ctime.saturating_sub(mtime).saturating_abs() <= tick {
+            Self::unsure_of(stat)
+        } else {
+            Self::of(stat)
+        }
     }
 
     /// Builds a key from stored parts.

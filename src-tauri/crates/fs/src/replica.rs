@@ -213,7 +213,8 @@ impl<D: Disk> Replica<D> {
             return Ok(found);
         }
         let next = marker::next_generation(known);
-        let failed = |error: io::Error| ScanError::RootUnreadable(format!("its epoch cannot be written: {error}"));
+        let failed =
+            |error: io::Error| ScanError::RootUnreadable(format!("its epoch cannot be written: {error}"));
         marker::bump_epoch(&*self.disk, self.relationship, next).map_err(failed)?;
         Ok(next)
     }

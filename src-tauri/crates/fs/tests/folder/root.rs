@@ -161,7 +161,11 @@ fn batch_is_refused_where_nothing_may_be_written_and_where_the_root_was_rolled_b
     // A new generation: no number of batches brings it up to what others remember.
     assert_eq!(full(&replica).epoch, 1 << 32);
     assert_eq!(apply(&replica).unwrap().report.epoch, 1 << 32);
-    assert_eq!(folder.replica().scan(&evenfold_core::snapshot::Extent::Full).unwrap().epoch, 1 << 32, "durable");
+    assert_eq!(
+        folder.replica().scan(&evenfold_core::snapshot::Extent::Full).unwrap().epoch,
+        1 << 32,
+        "durable"
+    );
     let meta = std::fs::metadata(&folder.root).unwrap();
     let replica = open(&folder, Marker::FileSystem { dev: meta.dev(), ino: meta.ino() }).unwrap();
     full(&replica);
