@@ -188,7 +188,7 @@ mod tests {
         let home = Home::at(temporary.path().to_path_buf()).unwrap();
         let files = Rotating::open(home.log_dir(), 100).unwrap();
         for number in 0..50 {
-            write!(files.make_writer(), "line number {number:02}\n").unwrap();
+            writeln!(files.make_writer(), "line number {number:02}").unwrap();
         }
         let sizes: Vec<u64> = std::fs::read_dir(home.log_dir())
             .unwrap()

@@ -17,7 +17,10 @@ use crate::text::format_time;
 /// Offers that are open or were answered lately, by code. An offer lives for at most a day and there can be
 /// 99 at once, so this stays small.
 #[derive(Default)]
-pub(crate) struct Offers(Mutex<HashMap<String, watch::Receiver<Option<Result<Paired, ApiError>>>>>);
+pub(crate) struct Offers(Mutex<HashMap<String, watch::Receiver<Outcome>>>);
+
+/// How an offer ended; nothing while it is open.
+type Outcome = Option<Result<Paired, ApiError>>;
 
 fn failed(message: impl Into<String>) -> ApiError {
     ApiError::new(ErrorCode::PairingFailed, message)
