@@ -162,7 +162,7 @@ impl Sweep {
         std::fs::remove_file(other.join(format!("del {round}"))).unwrap();
         std::fs::rename(other.join(format!("mv {round}")), other.join(format!("mv {next}"))).unwrap();
         let touched = other.join("d/touched");
-        let mode = if round % 2 == 0 { 0o600 } else { 0o640 };
+        let mode = if round.is_multiple_of(2) { 0o600 } else { 0o640 };
         std::fs::set_permissions(&touched, std::fs::Permissions::from_mode(mode)).unwrap();
         let time = SystemTime::now() - Duration::from_secs(1000 - round as u64);
         let file = std::fs::File::options().write(true).open(&touched).unwrap();
