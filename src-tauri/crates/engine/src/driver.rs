@@ -250,7 +250,10 @@ impl Driver {
         permission: Permission,
         reply: oneshot::Sender<Result<Arc<CycleReport>, CycleError>>,
     ) {
-        let reached = tokio::time::timeout(REACH_PATIENCE, self.link.wait_for(Option::is_some)).await;
+        // A receiver of its own: what this wait has seen is still news to the loop, which has to listen to the
+        // new endpoint's nudges and to say that it is online.
+        let mut link = self.link.clone();
+        let reached = tokio::time::timeout(REACH_PATIENCE, link.wait_for(Option::is_some)).await;
         let endpoint = reached.ok().and_then(Result::ok).and_then(|endpoint| endpoint.clone());
         let answer = match endpoint {
             Some(endpoint) => self.cycle(&endpoint, look, permission).await,
@@ -277,7 +280,7 @@ impl Driver {
             loop {
                 tokio::select! {
                     result = &mut cycle => break result,
-                    () = gone(&mut self.link) => {
+                    () = gone(self.link.clone(), endpoint) => {
                         let offline = EndpointError::Offline("the connection ended".to_owned());
                         break Err(CycleError::Endpoint(evenfold_core::Side::Theirs, offline));
                     }
@@ -365,8 +368,15 @@ async fn changed(receiver: Option<&mut watch::Receiver<u64>>) {
     std::future::pending().await
 }
 
-async fn gone(link: &mut Link) {
-    if link.wait_for(Option::is_none).await.is_err() {
+/// Waits until the link leads elsewhere than to `endpoint`, or nowhere. It takes a receiver of its own, so that the
+/// change is still news to the loop afterwards.
+async fn gone(mut link: Link, endpoint: &Arc<dyn Endpoint>) {
+    let other = |now: &Option<Arc<dyn Endpoint>>| !now.as_ref().is_some_and(|now| Arc::ptr_eq(now, endpoint));
+    if link.wait_for(other).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;
