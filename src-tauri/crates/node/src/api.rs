@@ -11,11 +11,13 @@ pub use data::*;
 
 /// A path below a root or of a root, lossless also where it is not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct PathText {
     /// The path; bytes that are not UTF-8 are replaced.
     pub path: String,
     /// The exact bytes in base64, only where `path` had to replace some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional = nullable))]
     pub path_bytes: Option<String>,
 }
 
@@ -24,6 +26,7 @@ pub type Setting = (String, String);
 
 /// What may be asked of a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(optional_fields = nullable))]
 #[serde(tag = "request", rename_all = "kebab-case")]
 pub enum Request {
     /// Name, fingerprint, addresses. Reply: [`Reply::Node`].
@@ -214,6 +217,7 @@ pub enum Request {
 
 /// What to join and where.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(optional_fields = nullable))]
 pub struct Join {
     /// Name or fingerprint of the peer that shares; absent when `code` is given.
     pub peer: Option<String>,
@@ -229,6 +233,7 @@ pub struct Join {
 
 /// Which history is wanted.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(optional_fields = nullable))]
 pub struct HistoryQuery {
     /// Name or id of a relationship.
     pub relationship: Option<String>,
@@ -250,6 +255,7 @@ pub struct HistoryQuery {
 // One is moved a few times for each request; boxing would only make the common use clumsy.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "reply", content = "data", rename_all = "kebab-case")]
 pub enum Reply {
     /// Nothing to say.
@@ -298,6 +304,7 @@ pub enum Reply {
 
 /// What happens while a request runs, or at any time for a subscriber. A nudge to read again, never the truth.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// Something about a relationship changed.
@@ -319,6 +326,7 @@ pub enum Event {
 /// An error with a stable code. The message says what happened and where, and what was not changed; the hint
 /// says what to do.
 #[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[error("{message}")]
 pub struct ApiError {
     /// Stable code.
@@ -345,6 +353,7 @@ impl ApiError {
 
 /// Stable codes of errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCode {
     /// The request makes no sense.

@@ -6,6 +6,7 @@ use super::{PathText, Setting};
 
 /// About a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct NodeInfo {
     /// Its name.
     pub name: String,
@@ -21,6 +22,7 @@ pub struct NodeInfo {
 
 /// A pairing offer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Offer {
     /// The one-time code.
     pub code: String,
@@ -32,6 +34,7 @@ pub struct Offer {
 
 /// A pairing that succeeded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Paired {
     /// Name of the peer.
     pub name: String,
@@ -45,6 +48,7 @@ pub struct Paired {
 
 /// A pinned peer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct PeerInfo {
     /// Its name here.
     pub name: String,
@@ -64,6 +68,7 @@ pub struct PeerInfo {
 
 /// A measured way to a peer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Ping {
     /// Name of the peer.
     pub name: String,
@@ -79,6 +84,7 @@ pub struct Ping {
 
 /// A relationship as this node sees it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct RelationshipInfo {
     /// UUID.
     pub id: String,
@@ -103,6 +109,7 @@ pub struct RelationshipInfo {
 
 /// A plan in numbers, with its first changes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct PlanInfo {
     /// Id with which it can be applied; absent for a preview of a join.
     pub id: Option<String>,
@@ -133,6 +140,7 @@ pub struct PlanInfo {
 
 /// What happens on one side.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Movement {
     /// New files.
     pub new: u64,
@@ -146,6 +154,7 @@ pub struct Movement {
 
 /// One change of a plan.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct ChangeInfo {
     /// Name of the machine on which it happens.
     pub node: String,
@@ -162,6 +171,7 @@ pub struct ChangeInfo {
 
 /// State of a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Status {
     /// The node.
     pub node: NodeInfo,
@@ -171,6 +181,7 @@ pub struct Status {
 
 /// State of a relationship.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct RelationshipStatus {
     /// UUID.
     pub id: String,
@@ -206,6 +217,7 @@ pub struct RelationshipStatus {
 
 /// An endpoint of a relationship.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct EndpointStatus {
     /// Name of the machine.
     pub node: String,
@@ -213,6 +225,7 @@ pub struct EndpointStatus {
     pub role: String,
     /// Root folder there, where known.
     #[serde(flatten)]
+    #[cfg_attr(feature = "ts", ts(skip))]
     pub path: Option<PathText>,
     /// Whether it can be reached now.
     pub online: bool,
@@ -222,6 +235,7 @@ pub struct EndpointStatus {
 
 /// What differs now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct DriftInfo {
     /// Paths.
     pub files: u64,
@@ -233,6 +247,7 @@ pub struct DriftInfo {
 
 /// What is going on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Progress {
     /// `scanning`, `comparing`, `transferring`, `applying`, `committing`.
     pub phase: String,
@@ -252,6 +267,7 @@ pub struct Progress {
 
 /// Why a relationship is held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct HaltInfo {
     /// Stable code.
     pub code: String,
@@ -265,6 +281,7 @@ pub struct HaltInfo {
 
 /// An error in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct ErrorInfo {
     /// Stable code.
     pub code: String,
@@ -276,6 +293,7 @@ pub struct ErrorInfo {
 
 /// How a cycle ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Synced {
     /// `equal`, `differs`, `conflicts`, `held`, `unknown`, `planned`, `timeout`, `started`.
     pub outcome: String,
@@ -291,6 +309,7 @@ pub struct Synced {
 
 /// A comparison.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Check {
     /// Whether both sides were looked at completely and compared by digest.
     pub verified: bool,
@@ -310,6 +329,7 @@ pub struct Check {
 
 /// Numbers by finding.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Counts {
     /// Equal.
     pub in_sync: u64,
@@ -335,6 +355,7 @@ pub struct Counts {
 
 /// A path that is not in sync.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct CheckItem {
     /// Where.
     #[serde(flatten)]
@@ -349,6 +370,7 @@ pub struct CheckItem {
 
 /// Why a path is, or is not, in sync.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Why {
     /// The path.
     #[serde(flatten)]
@@ -359,6 +381,7 @@ pub struct Why {
 
 /// One endpoint's answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct WhyEndpoint {
     /// Name of the machine.
     pub node: String,
@@ -374,6 +397,7 @@ pub struct WhyEndpoint {
 
 /// A conflict that waits.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct ConflictInfo {
     /// Id for `resolve`.
     pub id: String,
@@ -388,6 +412,7 @@ pub struct ConflictInfo {
 
 /// One version of a path under dispute.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct ConflictVersion {
     /// Machine that wrote it.
     pub node: String,
@@ -404,6 +429,7 @@ pub struct ConflictVersion {
 
 /// A row of the history.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct HistoryRow {
     /// Number, rising.
     pub id: i64,
@@ -413,6 +439,7 @@ pub struct HistoryRow {
     pub relationship: String,
     /// Where; absent for acts that concern no path.
     #[serde(flatten)]
+    #[cfg_attr(feature = "ts", ts(skip))]
     pub path: Option<PathText>,
     /// `create`, `update`, `delete`, `rename`, `metadata`, `conflict`, `restore`, `resolve`, `halt`, `error`, ….
     pub kind: String,
@@ -428,6 +455,7 @@ pub struct HistoryRow {
 
 /// An earlier content.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct VersionInfo {
     /// Id for `restore`.
     pub id: String,
@@ -448,6 +476,7 @@ pub struct VersionInfo {
 
 /// What was restored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Restored {
     /// Where it stands now.
     #[serde(flatten)]
@@ -460,6 +489,7 @@ pub struct Restored {
 
 /// A finding of the self-check.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct DoctorFinding {
     /// `ok`, `warning`, `error`.
     pub level: String,
@@ -473,6 +503,7 @@ pub struct DoctorFinding {
 
 /// What was dropped.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct GcReport {
     /// Versions dropped.
     pub versions: u64,
@@ -484,6 +515,7 @@ pub struct GcReport {
 
 /// A setting of the node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct ConfigEntry {
     /// Key.
     pub key: String,

@@ -1,0 +1,592 @@
+// Generated from the node's public API (src-tauri/crates/node/src/api.rs); do not edit. To write it anew:
+// EVENFOLD_UPDATE=1 cargo test -p evenfold-node --features ts --test typescript
+
+/**
+ * An error with a stable code. The message says what happened and where, and what was not changed; the hint
+ * says what to do.
+ */
+export type ApiError = {
+/** Stable code. */
+code: ErrorCode,
+/** What happened, where, and what was and was not changed. */
+message: string,
+/** The safe next step. */
+hint: string | null, };
+
+/** One change of a plan. */
+export type ChangeInfo = {
+/** Name of the machine on which it happens. */
+node: string,
+/** `create`, `replace`, `delete`, `metadata`, `conflict-copy`. */
+act: string,
+/** Bytes. */
+bytes: number,
+/** Files, for a folder. */
+files: number,
+/** The path; bytes that are not UTF-8 are replaced. */
+path: string,
+/** The exact bytes in base64, only where `path` had to replace some. */
+path_bytes?: string | null, };
+
+/** A comparison. */
+export type Check = {
+/** Whether both sides were looked at completely and compared by digest. */
+verified: boolean,
+/** Why not. */
+unverified_reason: ErrorInfo | null,
+/** Since when it is unknown, RFC 3339. */
+unknown_since: string | null,
+/** When it was compared, RFC 3339. */
+compared_at: string | null,
+/** Files by finding. */
+counts: Counts,
+/** Bytes by finding. */
+bytes: Counts,
+/** What is not in sync, path by path. */
+items: Array<CheckItem>, };
+
+/** A path that is not in sync. */
+export type CheckItem = {
+/** Finding, as in [`Counts`]. */
+finding: string,
+/** Evidence in words. */
+detail: string,
+/** Bytes. */
+bytes: number,
+/** The path; bytes that are not UTF-8 are replaced. */
+path: string,
+/** The exact bytes in base64, only where `path` had to replace some. */
+path_bytes?: string | null, };
+
+/** A setting of the node. */
+export type ConfigEntry = {
+/** Key. */
+key: string,
+/** Value. */
+value: string,
+/** `flag`, `environment`, `config.toml`, `default`. */
+origin: string, };
+
+/** A conflict that waits. */
+export type ConflictInfo = {
+/** Id for `resolve`. */
+id: string,
+/** Name of the relationship. */
+relationship: string,
+/** The versions. */
+versions: Array<ConflictVersion>,
+/** The path; bytes that are not UTF-8 are replaced. */
+path: string,
+/** The exact bytes in base64, only where `path` had to replace some. */
+path_bytes?: string | null, };
+
+/** One version of a path under dispute. */
+export type ConflictVersion = {
+/** Machine that wrote it. */
+node: string,
+/** Bytes. */
+size: number | null,
+/** Modification time, RFC 3339. */
+mtime: string | null,
+/** Whether it has the original name. */
+current: boolean,
+/** The path; bytes that are not UTF-8 are replaced. */
+path: string,
+/** The exact bytes in base64, only where `path` had to replace some. */
+path_bytes?: string | null, };
+
+/** Numbers by finding. */
+export type Counts = {
+/** Equal. */
+in_sync: number,
+/** Only at the source. */
+missing: number,
+/** Older at the target. */
+stale: number,
+/** Only at the target. */
+orphaned: number,
+/** At another path. */
+moved: number,
+/** Other content than the known digest although size and time are equal. */
+corrupt: number,
+/** Changed on both sides. */
+conflict: number,
+/** Unreadable. */
+error: number,
+/** Left out by the rules. */
+excluded: number,
+/** Not verified. */
+unknown: number, };
+
+/** A finding of the self-check. */
+export type DoctorFinding = {
+/** `ok`, `warning`, `error`. */
+level: string,
+/** What was checked. */
+check: string,
+/** What was found. */
+message: string,
+/** The next step. */
+hint: string | null, };
+
+/** What differs now. */
+export type DriftInfo = {
+/** Paths. */
+files: number,
+/** Bytes that would have to travel. */
+bytes: number,
+/** Age of the oldest difference in seconds. */
+oldest_seconds: number | null, };
+
+/** An endpoint of a relationship. */
+export type EndpointStatus = {
+/** Name of the machine. */
+node: string,
+/** Its part. */
+role: string,
+/** Whether it can be reached now. */
+online: boolean,
+/** When it was last heard of, RFC 3339. */
+last_seen: string | null, } & Partial<PathText>;
+
+/** Stable codes of errors. */
+export type ErrorCode = "usage" | "setting" | "not-found" | "exists" | "folder" | "unreachable" | "key-changed" | "refused" | "pairing-failed" | "held" | "plan-outdated" | "already-running" | "store" | "timeout" | "io" | "internal";
+
+/** An error in words. */
+export type ErrorInfo = {
+/** Stable code. */
+code: string,
+/** What happened. */
+message: string,
+/** The safe next step. */
+hint: string, };
+
+/** What happens while a request runs, or at any time for a subscriber. A nudge to read again, never the truth. */
+export type Event = { "event": "relationship",
+/** UUID. */
+id: string, } | { "event": "progress",
+/** UUID. */
+id: string,
+/** How far. */
+progress: Progress, } | { "event": "peers" };
+
+/** What was dropped. */
+export type GcReport = {
+/** Versions dropped. */
+versions: number,
+/** Bytes freed. */
+bytes: number,
+/** Leftovers of interrupted transfers dropped. */
+partials: number, };
+
+/** Why a relationship is held. */
+export type HaltInfo = {
+/** Stable code. */
+code: string,
+/** What happened, where, and what was not changed. */
+message: string,
+/** The safe next step. */
+hint: string,
+/** Plan that can be applied, where approving is possible. */
+plan: string | null, };
+
+/** Which history is wanted. */
+export type HistoryQuery = {
+/** Name or id of a relationship. */
+relationship?: string | null,
+/** Glob over paths. */
+path?: string | null,
+/** Earliest time, RFC 3339 or a duration back from now such as `2h`. */
+since?: string | null,
+/** Name of the machine that did it. */
+node?: string | null,
+/** Kind of act. */
+kind?: string | null,
+/** At most this many rows (default 100). */
+limit?: number | null,
+/** Only rows with a smaller id, for paging. */
+before?: number | null, };
+
+/** A row of the history. */
+export type HistoryRow = {
+/** Number, rising. */
+id: number,
+/** When, RFC 3339. */
+time: string,
+/** Relationship. */
+relationship: string,
+/** `create`, `update`, `delete`, `rename`, `metadata`, `conflict`, `restore`, `resolve`, `halt`, `error`, …. */
+kind: string,
+/** Machine that did it first. */
+node: string,
+/** Machine on which it was carried out. */
+on: string,
+/** Bytes. */
+bytes: number | null,
+/** More in words. */
+detail: string | null, } & Partial<PathText>;
+
+/** What to join and where. */
+export type Join = {
+/** Name or fingerprint of the peer that shares; absent when `code` is given. */
+peer?: string | null,
+/** Name of the share; absent when a code says it. */
+share?: string | null,
+/** Absolute path of the local folder, which must exist. */
+path: PathText,
+/** `spoke`, `source` or `destination`; the kind's own default if absent. */
+role?: string | null,
+/** Settings of this endpoint. */
+settings: Array<[string, string]>, };
+
+/** What happens on one side. */
+export type Movement = {
+/** New files. */
+new: number,
+/** Replaced files. */
+replaced: number,
+/** Deleted files. */
+deleted: number,
+/** Bytes that arrive. */
+bytes: number, };
+
+/** About a node. */
+export type NodeInfo = {
+/** Its name. */
+name: string,
+/** Fingerprint of its key, `SHA256:…`. */
+fingerprint: string,
+/** `HOST:PORT` on which it listens. */
+addresses: Array<string>,
+/** Its home directory. */
+home: string,
+/** Version of the program. */
+version: string, };
+
+/** A pairing offer. */
+export type Offer = {
+/** The one-time code. */
+code: string,
+/** Where to reach this node. */
+addresses: Array<string>,
+/** When the code ends, RFC 3339. */
+expires_at: string, };
+
+/** A pairing that succeeded. */
+export type Paired = {
+/** Name of the peer. */
+name: string,
+/** Fingerprint of its key. */
+fingerprint: string,
+/** The short check that both sides show. */
+check: string,
+/** What the offering side shares through this code, if anything. */
+share: string | null, };
+
+/** A path below a root or of a root, lossless also where it is not UTF-8. */
+export type PathText = {
+/** The path; bytes that are not UTF-8 are replaced. */
+path: string,
+/** The exact bytes in base64, only where `path` had to replace some. */
+path_bytes?: string | null, };
+
+/** A pinned peer. */
+export type PeerInfo = {
+/** Its name here. */
+name: string,
+/** Fingerprint of its key. */
+fingerprint: string,
+/** Where it was last reached or says that it can be reached. */
+addresses: Array<string>,
+/** Whether a connection stands now. */
+online: boolean,
+/** When it was last heard of, RFC 3339. */
+last_seen: string | null,
+/** Since when it is offline, RFC 3339. */
+offline_since: string | null,
+/** Names of the relationships shared with it. */
+relationships: Array<string>, };
+
+/** A measured way to a peer. */
+export type Ping = {
+/** Name of the peer. */
+name: string,
+/** Its address. */
+address: string,
+/** Round trip in milliseconds. */
+milliseconds: number,
+/** Bytes sent to it over the present connection, as counted at the socket. */
+bytes_sent: number,
+/** Bytes received from it. */
+bytes_received: number, };
+
+/** A plan in numbers, with its first changes. */
+export type PlanInfo = {
+/** Id with which it can be applied; absent for a preview of a join. */
+id: string | null,
+/** Kind of the relationship. */
+kind: string,
+/** Name of the machine on our side. */
+ours: string,
+/** Name of the machine on their side. */
+theirs: string,
+/** What would happen here. */
+here: Movement,
+/** What would happen there. */
+there: Movement,
+/** Number of conflicts. */
+conflicts: number,
+/** Number of paths that would not converge for another reason. */
+blocked: number,
+/** Free bytes here. */
+free_here: number | null,
+/** Free bytes there. */
+free_there: number | null,
+/** Changes one by one, at most 1,000 each way. */
+changes: Array<ChangeInfo>,
+/** Why it would be held. */
+halt: HaltInfo | null, };
+
+/** What is going on. */
+export type Progress = {
+/** `scanning`, `comparing`, `transferring`, `applying`, `committing`. */
+phase: string,
+/** Files done. */
+files_done: number,
+/** Files in all. */
+files_total: number,
+/** Bytes done. */
+bytes_done: number,
+/** Bytes in all. */
+bytes_total: number,
+/** Mean of the last 10 s. */
+bytes_per_second: number,
+/** Estimate. */
+eta_seconds: number | null, };
+
+/** A relationship as this node sees it. */
+export type RelationshipInfo = {
+/** UUID. */
+id: string,
+/** Name. */
+name: string,
+/** Kind. */
+kind: string,
+/** This node's part: `hub`, `spoke`, `source`, `destination`. */
+role: string,
+/** The peer that is the hub, where this node is not. */
+hub: string | null,
+/** Members, where this node is the hub. */
+members: Array<string>,
+/** Whether it is paused. */
+paused: boolean,
+/** All settings, those of the kind's preset included. */
+settings: Array<[string, string]>,
+/** The path; bytes that are not UTF-8 are replaced. */
+path: string,
+/** The exact bytes in base64, only where `path` had to replace some. */
+path_bytes?: string | null, };
+
+/** State of a relationship. */
+export type RelationshipStatus = {
+/** UUID. */
+id: string,
+/** Name. */
+name: string,
+/** Kind. */
+kind: string,
+/** This node's part. */
+role: string,
+/** `in-sync`, `syncing`, `scanning`, `differs`, `conflicts`, `held`, `unknown`, `paused`, `waiting`. */
+state: string,
+/** Why nothing happens until a person looked. */
+halt: HaltInfo | null,
+/** When all endpoints were last compared by digest, RFC 3339. */
+verified_at: string | null,
+/** Since when that is not known any more, RFC 3339. */
+unknown_since: string | null,
+/** Endpoints. */
+endpoints: Array<EndpointStatus>,
+/** What differs; `null` if unknown. */
+drift: DriftInfo | null,
+/** What is going on. */
+progress: Progress | null,
+/** Conflicts that wait. */
+conflicts: number,
+/** Paths that do not converge for another reason. */
+problems: number,
+/** The last error that retrying did not mend yet. */
+error: ErrorInfo | null,
+/** When the next attempt is made after an error, RFC 3339. */
+retry_at: string | null, };
+
+/** Answers. */
+export type Reply = { "reply": "done" } | { "reply": "node", "data": NodeInfo } | { "reply": "offer", "data": Offer } | { "reply": "paired", "data": Paired } | { "reply": "peers", "data": Array<PeerInfo> } | { "reply": "ping", "data": Ping } | { "reply": "relationship", "data": RelationshipInfo } | { "reply": "relationships", "data": Array<RelationshipInfo> } | { "reply": "preview", "data": PlanInfo } | { "reply": "status", "data": Status } | { "reply": "synced", "data": Synced } | { "reply": "check", "data": Check } | { "reply": "why", "data": Why } | { "reply": "conflicts", "data": Array<ConflictInfo> } | { "reply": "history", "data": Array<HistoryRow> } | { "reply": "versions", "data": Array<VersionInfo> } | { "reply": "restored", "data": Restored } | { "reply": "doctor", "data": Array<DoctorFinding> } | { "reply": "gc", "data": GcReport } | { "reply": "log", "data": Array<string> } | { "reply": "config", "data": Array<ConfigEntry> };
+
+/** What may be asked of a node. */
+export type Request = { "request": "node-show" } | { "request": "pair-offer",
+/** How long the code is valid, in minutes (1 to 1440). */
+minutes: number,
+/**
+ * Name of the relationship that whoever takes the offer is meant to join; it comes back to both sides
+ * in [`Paired::share`].
+ */
+share?: string | null, } | { "request": "pair-wait",
+/** The code of the offer. */
+code: string, } | { "request": "pair-accept",
+/** The one-time code. */
+code: string,
+/** `HOST:PORT` of the node that offered. */
+address: string, } | { "request": "peer-list" } | { "request": "peer-rename",
+/** Name or fingerprint. */
+peer: string,
+/** The new name. */
+name: string, } | { "request": "peer-remove",
+/** Name or fingerprint. */
+peer: string, } | { "request": "peer-ping",
+/** Name or fingerprint. */
+peer: string, } | { "request": "share",
+/** Absolute path of the folder, which must exist. */
+path: PathText,
+/** Name of the relationship, unique on this node. */
+name: string,
+/** One of the kinds. */
+kind: string,
+/** Settings that differ from the kind's preset. */
+settings: Array<[string, string]>, } | { "request": "join-preview" } & Join | { "request": "join" } & Join | { "request": "rel-add",
+/** Name of the relationship. */
+name: string,
+/** Kind. */
+kind: string,
+/** Local folder. */
+path: PathText,
+/** `PEER:/absolute/path`. */
+target: string,
+/** Settings. */
+settings: Array<[string, string]>, } | { "request": "rel-list" } | { "request": "rel-show",
+/** Name or id. */
+relationship: string, } | { "request": "rel-edit",
+/** Name or id. */
+relationship: string,
+/** Settings to change. */
+settings: Array<[string, string]>, } | { "request": "rel-pause",
+/** Name or id. */
+relationship: string, } | { "request": "rel-resume",
+/** Name or id. */
+relationship: string, } | { "request": "rel-remove",
+/** Name or id. */
+relationship: string, } | { "request": "status",
+/** Name or id; all if absent. */
+relationship?: string | null, } | { "request": "sync",
+/** Name or id. */
+relationship: string,
+/** Only makes a plan and keeps it. */
+dry_run: boolean,
+/** Waits until all reachable endpoints were compared and are equal, or something needs a person. */
+wait: boolean,
+/** Gives up waiting after this many seconds (the sync itself goes on). */
+timeout_seconds?: number | null, } | { "request": "apply",
+/** Id of the plan. */
+plan: string, } | { "request": "check",
+/** Name or id. */
+relationship: string,
+/** Hashes all contents again. */
+deep: boolean, } | { "request": "why",
+/** Name or id. */
+relationship: string,
+/** Path below the root. */
+path: PathText, } | { "request": "conflicts",
+/** Name or id; all if absent. */
+relationship?: string | null, } | { "request": "resolve",
+/** Id of the conflict. */
+id: string,
+/** Name of the machine whose version stays, or `both`. */
+keep: string, } | { "request": "history" } & HistoryQuery | { "request": "versions",
+/** Name or id. */
+relationship: string,
+/** Path below the root. */
+path: PathText, } | { "request": "restore",
+/** Name or id. */
+relationship: string,
+/** Path below the root. */
+path: PathText,
+/** State as of this time (RFC 3339), or */
+at?: string | null,
+/** this version; the newest version if neither is given. */
+version?: string | null,
+/** Another path below the root to restore to. */
+to?: PathText | null, } | { "request": "doctor" } | { "request": "gc" } | { "request": "log",
+/** How many lines (at most 10,000). */
+lines: number, } | { "request": "config-show" } | { "request": "subscribe" } | { "request": "shutdown" };
+
+/** What was restored. */
+export type Restored = {
+/** The version that was brought back. */
+version: string,
+/** The version under which the replaced content is kept, if any. */
+replaced: string | null,
+/** The path; bytes that are not UTF-8 are replaced. */
+path: string,
+/** The exact bytes in base64, only where `path` had to replace some. */
+path_bytes?: string | null, };
+
+/** State of a node. */
+export type Status = {
+/** The node. */
+node: NodeInfo,
+/** Its relationships. */
+relationships: Array<RelationshipStatus>, };
+
+/** How a cycle ended. */
+export type Synced = {
+/** `equal`, `differs`, `conflicts`, `held`, `unknown`, `planned`, `timeout`, `started`. */
+outcome: string,
+/** State afterwards. */
+status: RelationshipStatus,
+/** The plan, for a dry run or a halt. */
+plan: PlanInfo | null,
+/** Files changed here and there. */
+files: number,
+/** Bytes of content that travelled. */
+bytes: number, };
+
+/** An earlier content. */
+export type VersionInfo = {
+/** Id for `restore`. */
+id: string,
+/** When it was replaced or deleted, RFC 3339. */
+time: string,
+/** `file`, `folder`, `link`. */
+kind: string,
+/** Bytes. */
+size: number | null,
+/** Its modification time, RFC 3339. */
+mtime: string | null,
+/** `replaced`, `deleted`, `restored-over`, `conflict`. */
+reason: string,
+/** The path; bytes that are not UTF-8 are replaced. */
+path: string,
+/** The exact bytes in base64, only where `path` had to replace some. */
+path_bytes?: string | null, };
+
+/** Why a path is, or is not, in sync. */
+export type Why = {
+/** One answer for each endpoint. */
+endpoints: Array<WhyEndpoint>,
+/** The path; bytes that are not UTF-8 are replaced. */
+path: string,
+/** The exact bytes in base64, only where `path` had to replace some. */
+path_bytes?: string | null, };
+
+/** One endpoint's answer. */
+export type WhyEndpoint = {
+/** Name of the machine. */
+node: string,
+/** Whether it is in sync there. */
+in_sync: boolean,
+/** The one reason, as a stable code; `in-sync` if there is none. */
+reason: string,
+/** What is known. */
+evidence: string,
+/** The next step. */
+next: string, };
