@@ -33,6 +33,9 @@ use crate::watcher::{self, Watching};
 /// How late the digest cache is saved after a change.
 const SAVE_CACHE: Duration = Duration::from_secs(2);
 
+/// How often a folder that cannot be opened is looked for.
+const LOOK_FOR_FOLDER: Duration = Duration::from_secs(3);
+
 /// The folder of one relationship on this machine.
 pub(crate) struct LocalEndpoint {
     /// For the tasks that it starts, which must not keep it alive.
@@ -45,6 +48,10 @@ pub(crate) struct LocalEndpoint {
     remembers: bool,
     /// Whether saving the digest cache is due.
     saving: AtomicBool,
+    /// Whether a task tries to open the folder again.
+    reopening: AtomicBool,
+    /// Whether the folder was let go for good.
+    closed: AtomicBool,
     settings: Mutex<LocalSettings>,
     open: Mutex<Open>,
     /// Held while the folder is being opened, so that it is opened once.
@@ -109,6 +116,8 @@ impl LocalEndpoint {
             store,
             remembers,
             saving: AtomicBool::new(false),
+            reopening: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             settings: Mutex::new(settings),
             open: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
@@ -149,10 +158,12 @@ impl LocalEndpoint {
         *lock(&self.settings) = settings;
         *lock(&self.open) = Open::default();
         *lock(&self.told) = None;
+        self.watch_again(Duration::ZERO);
     }
 
-    /// Lets go of the folder and its watcher.
+    /// Lets go of the folder and its watcher for good.
     pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         *lock(&self.open) = Open::default();
     }
 
@@ -223,9 +234,42 @@ impl LocalEndpoint {
             Err(error) => {
                 // The folder is opened anew at the next look, by its path: it may have come back.
                 *lock(&self.open) = Open::default();
+                self.watch_again(LOOK_FOR_FOLDER);
                 Err(scan_error(error))
             }
         }
+    }
+
+    /// Opens the folder again after it was let go, so that it is watched although nobody asks for it: a hub's
+    /// folder is looked at by its spokes only, and they wait for its nudges.
+    fn watch_again(&self, wait: Duration) {
+        if !lock(&self.settings).watch || self.reopening.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let me = self.me.clone();
+        tokio::spawn(async move {
+            let mut wait = wait;
+            loop {
+                tokio::time::sleep(wait).await;
+                let Some(local) = me.upgrade() else { return };
+                // Before the look: what fails from now on asks for the next attempt itself.
+                local.reopening.store(false, Ordering::Relaxed);
+                if local.closed.load(Ordering::Relaxed) || lock(&local.open).replica.is_some() {
+                    return;
+                }
+                if let Err(error) = local.replica().await {
+                    tracing::debug!(%error, "the folder cannot be opened yet");
+                    wait = LOOK_FOR_FOLDER;
+                    if local.reopening.swap(true, Ordering::Relaxed) {
+                        return;
+                    }
+                    continue;
+                }
+                // Its error has asked for the next attempt.
+                _ = local.look(Extent::Full).await;
+                return;
+            }
+        });
     }
 
     /// Raises the nudge if the tree is not the one that was last told.

@@ -8,27 +8,19 @@
 //! A file that is being written is reported when it is closed, not when it is created, because until then there
 //! is nothing to be synced.
 
-use std::collections::{BTreeSet, HashMap};
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use evenfold_core::path::{MAX_PATH, RESERVED};
 use evenfold_core::{Name, RelPath};
-use rustix::event::{EventfdFlags, PollFd, PollFlags};
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::fs::inotify::{ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
 use super::linux::{RealDisk, proc_path};
+use super::linux_inotify::{self, Membership, Report};
 use crate::disk::Place;
 use crate::watch::{DirWatch, Event, WatchError};
-
-/// Bytes of events fetched at once: at most 4,096 of them, which are made one set of paths before anybody is
-/// told. What comes meanwhile waits in the kernel's queue, which holds 16,384 events by default and then says
-/// that it overflowed; so memory is bounded even if the sink is slow.
-const EVENT_BUFFER: usize = 64 * 1024;
 
 /// The most directories called dirty one by one after a batch; more are told as one [`Event::Overflow`].
 const MAX_ADOPTED: usize = 4096;
@@ -38,117 +30,59 @@ type Sink = Box<dyn Fn(Event) + Send + Sync>;
 /// The watches of one root.
 pub(crate) struct Watcher {
     disk: Arc<RealDisk>,
-    inotify: OwnedFd,
-    wake: OwnedFd,
     sink: Sink,
-    /// Which directory a watch descriptor stands for: 60 to 100 bytes per directory.
-    names: Mutex<HashMap<i32, RelPath>>,
+    /// Empty before the start and after the end.
+    membership: Mutex<Option<Arc<Membership>>>,
     /// Whether the sink knows that watches are missing.
     failed: AtomicBool,
-    stopping: AtomicBool,
-    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Watcher {
-    /// Starts a thread that calls `sink` for each event, within a fraction of a millisecond of the change.
-    /// Directories are watched from when [`DirWatch::enter`] is called for them.
+    /// Calls `sink` for each event, within a fraction of a millisecond of the change, on a thread that all
+    /// roots share: it must not block. Directories are watched from when [`DirWatch::enter`] is called for them.
     pub(crate) fn start(disk: Arc<RealDisk>, sink: Sink) -> Result<Arc<Self>, WatchError> {
-        let fail = |errno: Errno| WatchError(explain(errno));
-        let watcher = Arc::new(Watcher {
-            disk,
-            inotify: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(fail)?,
-            wake: rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(fail)?,
-            sink,
-            names: Mutex::default(),
-            failed: AtomicBool::new(false),
-            stopping: AtomicBool::new(false),
-            thread: Mutex::default(),
-        });
-        let runner = Arc::clone(&watcher);
-        let thread = std::thread::Builder::new()
-            .name("watch".into())
-            .spawn(move || runner.run())
-            .map_err(|error| WatchError(error.to_string()))?;
-        *watcher.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        let watcher =
+            Arc::new(Watcher { disk, sink, membership: Mutex::default(), failed: AtomicBool::new(false) });
+        let weak = Arc::downgrade(&watcher);
+        let joined = linux_inotify::join(Arc::new(move |reports| {
+            if let Some(watcher) = weak.upgrade() {
+                watcher.receive(reports);
+            }
+        }));
+        let membership = joined.map_err(|error| {
+            WatchError(Errno::from_io_error(&error).map_or_else(|| error.to_string(), explain))
+        })?;
+        *watcher.membership.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(membership));
         Ok(watcher)
     }
 
-    /// Ends the thread and waits for it, unless called from it.
+    /// Ends the watching and waits for a running call of the sink, unless called from it.
     pub(crate) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
-        // Cannot fail: the counter is far from full.
-        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
-            && thread.thread().id() != std::thread::current().id()
-            && thread.join().is_err()
-        {
-            tracing::error!("the watching thread panicked");
-        }
+        let membership = self.membership.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(membership);
     }
 
-    fn names(&self) -> MutexGuard<'_, HashMap<i32, RelPath>> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the membership while it lasts.
+    fn membership(&self) -> Option<Arc<Membership>> {
+        self.membership.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn run(&self) {
-        let mut buffer = vec![MaybeUninit::uninit(); EVENT_BUFFER];
-        while !self.stopping.load(Ordering::Acquire) {
-            let mut wait =
-                [PollFd::new(&self.inotify, PollFlags::IN), PollFd::new(&self.wake, PollFlags::IN)];
-            let fetched = match rustix::event::poll(&mut wait, None) {
-                Ok(_) => self.fetch(&mut buffer),
-                Err(errno) => Err(errno),
-            };
-            match fetched {
-                Ok(()) | Err(Errno::INTR | Errno::AGAIN) => {}
-                Err(errno) => {
-                    (self.sink)(Event::Failed(explain(errno)));
-                    return;
+    fn receive(&self, reports: Vec<Report>) {
+        let mut dirty = BTreeSet::new();
+        for report in reports {
+            match report {
+                Report::Overflow => (self.sink)(Event::Overflow),
+                Report::Failed(errno) => (self.sink)(Event::Failed(explain(errno))),
+                Report::Event(kind, dir, name) => {
+                    if let Some(path) = path_of(dir, name.as_deref())
+                        && !self.is_being_written(kind, &path)
+                    {
+                        dirty.insert(path);
+                    }
                 }
             }
         }
-    }
-
-    /// Reads what is in the queue, up to one buffer, and tells the sink.
-    fn fetch(&self, buffer: &mut [MaybeUninit<u8>]) -> Result<(), Errno> {
-        let mut reader = Reader::new(&self.inotify, buffer);
-        let mut dirty = BTreeSet::new();
-        let mut overflow = false;
-        loop {
-            let event = reader.next()?;
-            let kind = event.events();
-            if kind.contains(ReadFlags::QUEUE_OVERFLOW) {
-                overflow = true;
-            } else if kind.contains(ReadFlags::IGNORED) {
-                self.names().remove(&event.wd());
-            } else if let Some(path) = self.path_of(event.wd(), event.file_name().map(|name| name.to_bytes()))
-                && !self.is_being_written(kind, &path)
-            {
-                dirty.insert(path);
-            }
-            if reader.is_buffer_empty() {
-                break;
-            }
-        }
-        if overflow {
-            (self.sink)(Event::Overflow);
-        } else {
-            dirty.into_iter().for_each(|path| (self.sink)(Event::Dirty(path)));
-        }
-        Ok(())
-    }
-
-    fn path_of(&self, wd: i32, name: Option<&[u8]>) -> Option<RelPath> {
-        let dir = self.names().get(&wd)?.clone();
-        let Some(name) = name else { return Some(dir) };
-        if dir.is_root() && name == RESERVED {
-            return None;
-        }
-        match Name::new(name) {
-            Ok(name) if dir.as_bytes().len() + name.as_bytes().len() < MAX_PATH => Some(dir.join(&name)),
-            _ => Some(dir),
-        }
+        dirty.into_iter().for_each(|path| (self.sink)(Event::Dirty(path)));
     }
 
     /// Tells whether a file was just created by somebody who will close it after writing. A hard link and what
@@ -172,12 +106,10 @@ impl Watcher {
         if path.is_root() {
             flags |= WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
         }
-        // Locked before the watch exists, so that its first event finds its name. A directory that is watched
-        // already gives its old descriptor, whose name is set right if it was moved.
-        let mut names = self.names();
-        let wd = inotify::add_watch(&self.inotify, proc_path(&dir), flags)?;
-        names.insert(wd, path.clone());
-        Ok(())
+        match self.membership() {
+            Some(membership) => membership.add(proc_path(&dir), path, flags),
+            None => Ok(()),
+        }
     }
 }
 
@@ -199,23 +131,18 @@ impl DirWatch for Watcher {
         if gone.is_empty() {
             return;
         }
-        self.names().retain(|wd, name| {
-            let left = is_below_any(name, &gone);
-            if left {
-                // Fails if the directory was deleted, and the kernel removed the watch itself.
-                let _ = inotify::remove_watch(&self.inotify, *wd);
-                // There is room for another watch, so a failure would be news again.
-                self.failed.store(false, Ordering::Relaxed);
-            }
-            !left
-        });
+        if self.membership().is_some_and(|membership| membership.remove(|name| is_below_any(name, &gone))) {
+            // There is room for another watch, so a failure would be news again.
+            self.failed.store(false, Ordering::Relaxed);
+        }
     }
 
     fn moved(&self, moves: &[(RelPath, RelPath)]) {
         if moves.is_empty() {
             return;
         }
-        for name in self.names().values_mut() {
+        let Some(membership) = self.membership() else { return };
+        membership.rename(|name| {
             for (from, to) in moves {
                 if name.starts_with(from)
                     && let Ok(tail) =
@@ -224,7 +151,7 @@ impl DirWatch for Watcher {
                     *name = to.join_path(&tail);
                 }
             }
-        }
+        });
     }
 
     fn adopt(&self, paths: &[RelPath]) {
@@ -236,6 +163,18 @@ impl DirWatch for Watcher {
         } else {
             paths.iter().for_each(|path| (self.sink)(Event::Dirty(path.clone())));
         }
+    }
+}
+
+/// Returns the path of a name in a watched directory; `None` for what is ours.
+fn path_of(dir: RelPath, name: Option<&[u8]>) -> Option<RelPath> {
+    let Some(name) = name else { return Some(dir) };
+    if dir.is_root() && name == RESERVED {
+        return None;
+    }
+    match Name::new(name) {
+        Ok(name) if dir.as_bytes().len() + name.as_bytes().len() < MAX_PATH => Some(dir.join(&name)),
+        _ => Some(dir),
     }
 }
 

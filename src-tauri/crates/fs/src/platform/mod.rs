@@ -10,6 +10,8 @@ mod linux_direct;
 #[cfg(target_os = "linux")]
 mod linux_file;
 #[cfg(target_os = "linux")]
+mod linux_inotify;
+#[cfg(target_os = "linux")]
 mod linux_watch;
 #[cfg(not(target_os = "linux"))]
 mod unproven;
