@@ -3,6 +3,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::api::{Event, Setting};
 use crate::node::Node;
 use crate::record::now_micros;
@@ -15,6 +17,9 @@ const TELL: Duration = Duration::from_millis(200);
 
 /// When nothing else changes, the time of the last comparison is saved this late at the latest.
 const SAVE_VERIFIED: Duration = Duration::from_secs(600);
+
+/// Settings that could not be fetched are asked for again after this time, as long as the session stands.
+const FETCH_AGAIN: Duration = Duration::from_secs(5);
 
 /// Begins to report what a spoke's loop does; a hub has nothing to report.
 pub(crate) fn start(node: &Arc<Node>, relationship: &Arc<Relationship>) {
@@ -31,8 +36,13 @@ async fn run(node: Weak<Node>, relationship: Weak<Relationship>) {
     };
     let mut told: Option<SpokeState> = None;
     let mut saved = 0;
+    let mut fetch_at: Option<Instant> = None;
     loop {
         tokio::select! {
+            () = until(fetch_at) => {
+                fetch_at = fetch_again(fetch_settings(&node, &relationship).await);
+                continue;
+            }
             changed = state.changed() => {
                 if changed.is_err() {
                     return;
@@ -44,7 +54,7 @@ async fn run(node: Weak<Node>, relationship: Weak<Relationship>) {
                 }
                 // A new session knows nothing of us.
                 told = None;
-                fetch_settings(&node, &relationship).await;
+                fetch_at = fetch_again(fetch_settings(&node, &relationship).await);
             }
         }
         let Some(strong) = relationship.upgrade() else { return };
@@ -65,7 +75,8 @@ async fn run(node: Weak<Node>, relationship: Weak<Relationship>) {
         if !news {
             continue;
         }
-        let endpoint = remote.borrow_and_update().clone();
+        // Not marked as seen: that a session is new is news of its own.
+        let endpoint = remote.borrow().clone();
         if let (Some(endpoint), Ok(json)) = (endpoint, serde_json::to_vec(&now)) {
             match endpoint.report_state(json).await {
                 Ok(()) => told = Some(now),
@@ -83,10 +94,22 @@ fn differs(a: &SpokeState, b: &SpokeState) -> bool {
     timeless(a) != timeless(b)
 }
 
-async fn fetch_settings(node: &Weak<Node>, relationship: &Weak<Relationship>) {
-    let (Some(node), Some(relationship)) = (node.upgrade(), relationship.upgrade()) else { return };
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn fetch_again(fetched: bool) -> Option<Instant> {
+    (!fetched).then(|| Instant::now() + FETCH_AGAIN)
+}
+
+/// Asks the hub for the shared settings; tells whether that need not be tried again with this session.
+async fn fetch_settings(node: &Weak<Node>, relationship: &Weak<Relationship>) -> bool {
+    let (Some(node), Some(relationship)) = (node.upgrade(), relationship.upgrade()) else { return true };
     let Some(connection) = relationship.spoke().and_then(|spoke| node.network.connection(&spoke.hub)) else {
-        return;
+        return true;
     };
     let fetched = async {
         let client = node_client(&node, &connection).await?;
@@ -98,5 +121,7 @@ async fn fetch_settings(node: &Weak<Node>, relationship: &Weak<Relationship>) {
     };
     if let Err(error) = fetched.await {
         tracing::debug!(error, "the hub's settings could not be fetched");
+        return false;
     }
+    true
 }
