@@ -13,7 +13,7 @@ use evenfold_core::{Conflict, Digest, Dir, Entry, Mtime, Name, RelPath};
 use evenfold_engine::Endpoint as _;
 use uuid::Uuid;
 
-use crate::api::{ApiError, ConflictInfo, ConflictVersion};
+use crate::api::{ApiError, ConflictInfo, ConflictVersion, ErrorCode};
 use crate::node::{Node, db};
 use crate::peers::time_text;
 use crate::relationship::Relationship;
@@ -164,10 +164,10 @@ impl Node {
         entry: &Entry,
         copies: &[Copy],
     ) -> Result<String, ApiError> {
-        let history = self.store.history();
         let mut known = None;
         if let Some(file) = entry.as_file() {
-            known = history.last_author(relationship.row().id, path, file.digest).await.map_err(db)?;
+            let author = relationship.local.author(path, file.digest).await;
+            known = author.map_err(|error| ApiError::new(ErrorCode::Store, error.to_string()))?;
             let spoke = relationship.spoke();
             let perhaps_the_hub = |hub: &str| known.as_ref().is_none_or(|machine| machine == hub);
             let remote = spoke.filter(|spoke| perhaps_the_hub(&spoke.hub_name));

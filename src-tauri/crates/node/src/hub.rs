@@ -65,6 +65,8 @@ impl Handler for HubView {
         _progress: watch::Sender<Progress>,
     ) -> Result<Report, RemoteError> {
         self.writable()?;
+        // Until the history knows it: other spokes see the content as soon as it stands there.
+        let _underway = self.local.writing.begin(&batch, &self.peer_name);
         let report = self.local.apply(&batch, pieces).await.map_err(to_remote)?;
         let here = self.local.machine();
         let acts = acts_of(&batch, &report.outcomes, Side::Theirs);

@@ -37,6 +37,7 @@ mod sync;
 mod versions;
 mod watcher;
 mod why;
+mod writing;
 
 pub use node::{Node, NodeOptions};
 pub use service::NodeService;

@@ -29,6 +29,7 @@ use uuid::Uuid;
 
 use crate::record::now_micros;
 use crate::watcher::{self, Watching};
+use crate::writing::Writing;
 
 /// How late the digest cache is saved after a change.
 const SAVE_CACHE: Duration = Duration::from_secs(2);
@@ -57,6 +58,8 @@ pub(crate) struct LocalEndpoint {
     /// Held while the folder is being opened, so that it is opened once.
     opening: tokio::sync::Mutex<()>,
     nudge: watch::Sender<u64>,
+    /// What peers are writing into it right now.
+    pub(crate) writing: Writing,
     told: Mutex<Option<Digest>>,
 }
 
@@ -122,6 +125,7 @@ impl LocalEndpoint {
             open: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
             nudge: watch::Sender::new(0),
+            writing: Writing::default(),
             told: Mutex::new(None),
         })
     }
@@ -458,6 +462,9 @@ impl Endpoint for LocalEndpoint {
     }
 
     async fn author(&self, path: &RelPath, digest: Digest) -> Result<Option<String>, EndpointError> {
+        if let Some(machine) = self.writing.author(path, digest) {
+            return Ok(Some(machine));
+        }
         let author = self.store.history().last_author(self.relationship, path, digest).await;
         author.map_err(|error| EndpointError::Failed { code: "store".to_owned(), message: error.to_string() })
     }
