@@ -73,6 +73,9 @@ impl Node {
             crate::settings::check_endpoint_keys(pairs).map_err(shared)?;
         }
         let settings = relationship.settings().with(pairs).map_err(wrong_setting)?;
+        if row.hub.is_some() {
+            self.record_own_settings(&relationship, pairs).await?;
+        }
         self.change_settings(&relationship, settings).await?;
         if row.hub.is_none() {
             self.tell_members(&relationship).await;

@@ -31,6 +31,9 @@ const CYCLE_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Scope in the store of what each hub set last, by relationship.
 const SHARED_SETTINGS: &str = "shared-settings";
 
+/// Scope in the store of what was set at this endpoint itself, by relationship.
+const OWN_SETTINGS: &str = "own-settings";
+
 #[derive(Debug, Serialize, Deserialize)]
 struct CycleRequest {
     relationship: Uuid,
@@ -281,24 +284,55 @@ impl Node {
         let wrong = crate::join::wrong_setting;
         let kind: Kind = relationship.row().kind.parse().map_err(wrong)?;
         let id = relationship.row().id.to_string();
-        let before = self.store.settings().get(SHARED_SETTINGS, &id).await.map_err(db)?;
-        let before: Option<Vec<Setting>> = before.and_then(|text| serde_json::from_str(&text).ok());
-        let own: Vec<Setting> = relationship
-            .settings()
-            .overrides()
-            .into_iter()
-            .filter(|pair| crate::settings::check_endpoint_keys(std::slice::from_ref(pair)).is_ok())
-            .filter(|pair| match &before {
-                Some(before) => !before.contains(pair),
-                None => !shared.iter().any(|(shared, _)| *shared == pair.0),
-            })
-            .collect();
+        let own = self.own_settings(relationship, Some(shared)).await?;
         let settings = Settings::parse(kind, shared).and_then(|s| s.with(&own)).map_err(wrong)?;
         self.remember_shared_settings(&id, &crate::join::to_json(shared)?).await?;
         if settings == relationship.settings() {
             return Ok(());
         }
         self.change_settings(relationship, settings).await
+    }
+
+    /// Returns the settings that belong to this endpoint alone. They are recorded when they are first changed here,
+    /// because a value that equals the preset's is not seen in the settings; until then they are what
+    /// `shared`, or what the hub said last, does not explain.
+    async fn own_settings(
+        &self,
+        relationship: &Relationship,
+        shared: Option<&[Setting]>,
+    ) -> Result<Vec<Setting>, ApiError> {
+        let id = relationship.row().id.to_string();
+        let recorded = self.store.settings().get(OWN_SETTINGS, &id).await.map_err(db)?;
+        if let Some(own) = recorded.and_then(|text| serde_json::from_str(&text).ok()) {
+            return Ok(own);
+        }
+        let before = self.store.settings().get(SHARED_SETTINGS, &id).await.map_err(db)?;
+        let before: Option<Vec<Setting>> = before.and_then(|text| serde_json::from_str(&text).ok());
+        let overrides = relationship.settings().overrides();
+        let own = overrides
+            .into_iter()
+            .filter(|pair| crate::settings::check_endpoint_keys(std::slice::from_ref(pair)).is_ok())
+            .filter(|pair| match (&before, shared) {
+                (Some(before), _) => !before.contains(pair),
+                (None, Some(shared)) => !shared.iter().any(|(key, _)| *key == pair.0),
+                (None, None) => true,
+            });
+        Ok(own.collect())
+    }
+
+    /// Records that these settings were changed at this endpoint and are its own from now on.
+    pub(crate) async fn record_own_settings(
+        &self,
+        relationship: &Relationship,
+        changed: &[Setting],
+    ) -> Result<(), ApiError> {
+        let mut own = self.own_settings(relationship, None).await?;
+        own.retain(|(key, _)| !changed.iter().any(|(other, _)| other == key));
+        own.extend_from_slice(changed);
+        let id = relationship.row().id.to_string();
+        let json = crate::join::to_json(&own)?;
+        let now = crate::record::now_micros();
+        self.store.settings().set(OWN_SETTINGS, &id, &json, now).await.map_err(db)
     }
 
     /// Joins a share of `peer` because the peer asked for it. Allowed only into a folder that is there and

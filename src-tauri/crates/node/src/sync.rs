@@ -30,6 +30,11 @@ impl Node {
         events: mpsc::Sender<Event>,
     ) -> Result<Synced, ApiError> {
         let relationship = self.find(wanted)?;
+        if relationship.row().pause != evenfold_store::Pause::Running {
+            let message = format!("'{wanted}' is paused on {}; nothing was compared or moved", self.name);
+            let hint = format!("evenfold rel resume {wanted}");
+            return Err(ApiError::new(ErrorCode::Held, message).with_hint(hint));
+        }
         if !wait && !dry_run {
             let (node, relationship) = (Arc::clone(self), Arc::clone(&relationship));
             let (quiet, _) = mpsc::channel(1);

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
+use evenfold_core::snapshot::Extent;
 use evenfold_core::{Mtime, RelPath};
+use evenfold_engine::Endpoint as _;
 use evenfold_fs::disk::Kind;
 use evenfold_fs::versions::Version;
 
@@ -46,6 +48,7 @@ impl Node {
         let kept = self.kept(&relationship, &path).await?;
         let mut reasons: HashMap<String, String> = HashMap::new();
         // What was deleted with a folder is noted for the folder.
+        let wanted_path = path.clone();
         let mut place = Some(path);
         while let Some(path) = place {
             let rows = self.store.versions().of_path(relationship.row().id, &path).await.map_err(db)?;
@@ -54,7 +57,14 @@ impl Node {
             }
             place = path.parent();
         }
-        Ok(kept.iter().map(|version| shown(version, reasons.get(&version.id))).collect())
+        // Until its reason is noted, what happened is told by what stands there now.
+        let tree = relationship.local.scan(Extent::Paths(Vec::new()), &[]).await;
+        let stands = tree.is_ok_and(|snapshot| snapshot.tree.get(&wanted_path).is_some());
+        let guess = if stands { "replaced" } else { "deleted" };
+        Ok(kept
+            .iter()
+            .map(|version| shown(version, reasons.get(&version.id).map_or(guess, String::as_str)))
+            .collect())
     }
 
     /// Lists versions on the disk, which is the truth.
@@ -70,7 +80,7 @@ impl Node {
     }
 }
 
-fn shown(version: &Version, reason: Option<&String>) -> VersionInfo {
+fn shown(version: &Version, reason: &str) -> VersionInfo {
     let kind = match version.kind {
         Kind::Dir => "folder",
         Kind::Symlink => "link",
@@ -83,7 +93,7 @@ fn shown(version: &Version, reason: Option<&String>) -> VersionInfo {
         kind: kind.to_owned(),
         size: Some(version.size),
         mtime: time_text(micros(version.mtime)),
-        reason: reason.cloned().unwrap_or_else(|| "replaced".to_owned()),
+        reason: reason.to_owned(),
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) async fn pause(context: &mut Context, arguments: RelationshipArgs) ->
     let relationship = arguments.relationship;
     let mut engine = context.engine(Network::DialOnly).await?;
     engine.ask(Request::RelPause { relationship: relationship.clone() }).await?;
-    note(format!("{relationship} is paused. Go on with `evenfold resume {relationship}`."));
+    note(format!("{relationship} is paused. Go on with `evenfold rel resume {relationship}`."));
     Ok(Exit::Done)
 }
 

@@ -133,7 +133,8 @@ fn t34_edit_takes_effect_without_resending_anything() {
 #[test]
 fn t34_own_settings_of_an_endpoint_outlive_edits_at_the_hub() {
     let mut pair = Pair::with("two-way", &["versions.keep=60d"], |a| write(a, "one", "1"));
-    pair.spoke.run(["rel", "edit", REL, "--set", "versions.keep=7d"]).ok();
+    // Its own value happens to be the preset's, which is no reason to forget it.
+    pair.spoke.run(["rel", "edit", REL, "--set", "versions.keep=30d"]).ok();
     let setting = |node: &TestNode, key: &str| {
         let shown = node.json(["rel", "show", REL]);
         let all = shown["settings"].as_array().unwrap().clone();
@@ -144,7 +145,7 @@ fn t34_own_settings_of_an_endpoint_outlive_edits_at_the_hub() {
         eventually("the spoke has the hub's setting", || {
             setting(&pair.spoke, "exclude").as_deref() == Some(exclude)
         });
-        assert_eq!(setting(&pair.spoke, "versions.keep").as_deref(), Some("7d"));
+        assert_eq!(setting(&pair.spoke, "versions.keep").as_deref(), Some("30d"));
     }
     // What was changed while it was away it learns when it is back.
     assert!(pair.spoke.stop().success());
@@ -153,7 +154,7 @@ fn t34_own_settings_of_an_endpoint_outlive_edits_at_the_hub() {
     eventually("the spoke has the hub's setting", || {
         setting(&pair.spoke, "exclude").is_none_or(|excluded| excluded.is_empty())
     });
-    assert_eq!(setting(&pair.spoke, "versions.keep").as_deref(), Some("7d"));
+    assert_eq!(setting(&pair.spoke, "versions.keep").as_deref(), Some("30d"));
     // A key of the whole relationship is changed at the hub only.
     pair.spoke.run(["rel", "edit", REL, "--set", "conflict=newest"]).exits(2);
 }
@@ -167,6 +168,8 @@ fn t34_paused_relationship_moves_nothing_until_resumed() {
     write(&pair.b, "three", "3");
     let why = pair.spoke.run(["why", REL, "three", "--json"]).exits(3).json();
     assert!(why["endpoints"].as_array().unwrap().iter().any(|e| e["reason"] == "paused"), "{why}");
+    let refused = pair.spoke.run(["sync", REL, "--wait"]).exits(5);
+    assert!(refused.stderr.contains("paused") && refused.stderr.contains("rel resume"), "{refused:?}");
     assert!(!pair.a.join("three").exists() && !pair.b.join("two").exists());
     pair.spoke.run(["rel", "resume", REL]).ok();
     pair.until_same();
