@@ -252,6 +252,7 @@ impl Node {
             last_verified: None,
         };
         self.remember_shared_settings(&id.to_string(), &invitation.share.settings).await?;
+        self.remember_hub_folder(&id.to_string(), &invitation.share.folder).await?;
         let info = self.begin(row).await?;
         self.network.keep(PeerKey::from_bytes(invitation.peer.key), invitation.peer.addresses, true);
         Ok(info)

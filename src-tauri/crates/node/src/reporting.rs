@@ -117,6 +117,8 @@ async fn fetch_settings(node: &Weak<Node>, relationship: &Weak<Relationship>) ->
             client.describe(relationship.row().id.as_u128()).await.map_err(|error| error.to_string())?;
         let shared: Vec<Setting> =
             serde_json::from_str(&share.settings).map_err(|error| error.to_string())?;
+        let id = relationship.row().id.to_string();
+        node.remember_hub_folder(&id, &share.folder).await.map_err(|error| error.to_string())?;
         node.adopt_shared_settings(&relationship, &shared).await.map_err(|error| error.to_string())
     };
     if let Err(error) = fetched.await {

@@ -31,6 +31,9 @@ const CYCLE_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 /// Scope in the store of what each hub set last, by relationship.
 const SHARED_SETTINGS: &str = "shared-settings";
 
+/// Scope in the store of the hub's folder, by relationship.
+const HUB_FOLDER: &str = "hub-folder";
+
 /// Scope in the store of what was set at this endpoint itself, by relationship.
 const OWN_SETTINGS: &str = "own-settings";
 
@@ -273,6 +276,20 @@ impl Node {
     ) -> Result<(), ApiError> {
         let now = crate::record::now_micros();
         self.store.settings().set(SHARED_SETTINGS, relationship, shared, now).await.map_err(db)
+    }
+
+    /// Remembers which folder the hub shares, to show it.
+    pub(crate) async fn remember_hub_folder(&self, relationship: &str, folder: &str) -> Result<(), ApiError> {
+        if self.hub_folder(relationship).await?.as_deref() == Some(folder) {
+            return Ok(());
+        }
+        let now = crate::record::now_micros();
+        self.store.settings().set(HUB_FOLDER, relationship, folder, now).await.map_err(db)
+    }
+
+    /// Returns the hub's folder as it said last.
+    pub(crate) async fn hub_folder(&self, relationship: &str) -> Result<Option<String>, ApiError> {
+        self.store.settings().get(HUB_FOLDER, relationship).await.map_err(db)
     }
 
     /// Takes over settings that the hub changed, keeping those of this endpoint.

@@ -205,6 +205,7 @@ fn share_of(relationship: &Relationship) -> Share {
         kind: row.kind,
         settings: row.settings,
         permissions: vec!["rw".to_owned()],
+        folder: row.root.to_string_lossy().into_owned(),
     }
 }
 

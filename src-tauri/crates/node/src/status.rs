@@ -65,6 +65,7 @@ impl Node {
         let peer = self.store.peers().get(spoke.hub.as_bytes()).await.map_err(db)?;
         let last_seen = peer.and_then(|peer| peer.last_seen);
         let theirs = spoke.hub_name.as_str();
+        let folder = self.hub_folder(&row.id.to_string()).await?;
         let reading = spoke.progress.read();
         let running = state.running && reading.phase != evenfold_engine::Phase::Idle;
         let known = told.state != "unknown";
@@ -84,7 +85,7 @@ impl Node {
                 EndpointStatus {
                     node: theirs.to_owned(),
                     role: if row.role == "destination" { "source".to_owned() } else { "hub".to_owned() },
-                    path: None,
+                    path: folder.map(|path| PathText { path, path_bytes: None }),
                     online: state.online,
                     last_seen: if state.online {
                         time_text(now_micros())

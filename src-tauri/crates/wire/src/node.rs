@@ -40,6 +40,8 @@ pub struct Share {
     pub settings: String,
     /// What the asking node may do with it.
     pub permissions: Vec<String>,
+    /// The shared folder there, for people to read.
+    pub folder: String,
 }
 
 /// Which share is meant.

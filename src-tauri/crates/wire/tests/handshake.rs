@@ -142,6 +142,7 @@ fn share(name: &str) -> Share {
         kind: "two-way".into(),
         settings: "{}".into(),
         permissions: vec![],
+        folder: "/srv/photos".into(),
     }
 }
 

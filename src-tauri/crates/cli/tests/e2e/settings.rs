@@ -164,6 +164,12 @@ fn t34_paused_relationship_moves_nothing_until_resumed() {
     let pair = Pair::two_way(|a| write(a, "one", "1"));
     pair.spoke.run(["rel", "pause", REL]).ok();
     pair.until_state(&pair.spoke, "paused");
+    for node in [&pair.hub, &pair.spoke] {
+        let endpoints = crate::rig::status(node)["endpoints"].take();
+        let paths: Vec<_> = endpoints.as_array().unwrap().iter().filter_map(|e| e["path"].as_str()).collect();
+        let folders = [pair.a.to_str().unwrap(), pair.b.to_str().unwrap()];
+        assert!(folders.iter().all(|folder| paths.contains(folder)), "{endpoints}");
+    }
     write(&pair.a, "two", "2");
     write(&pair.b, "three", "3");
     let why = pair.spoke.run(["why", REL, "three", "--json"]).exits(3).json();
