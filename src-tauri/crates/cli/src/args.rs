@@ -1,6 +1,7 @@
 //! The command line as clap reads it; help, completions and man pages come from here too.
 
 mod endpoints;
+mod manual;
 mod node;
 mod past;
 mod upkeep;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub(crate) use endpoints::{JoinArgs, RelArgs, RelCommand, ShareArgs};
+pub(crate) use manual::{PullArgs, PushArgs, TrackArgs, UntrackArgs};
 pub(crate) use node::{DaemonArgs, NodeArgs, PairArgs, PairCommand, PeerArgs, PeerCommand};
 pub(crate) use past::{ConflictsArgs, HistoryArgs, ResolveArgs, RestoreArgs, VersionsArgs};
 pub(crate) use upkeep::{
@@ -93,6 +95,14 @@ pub(crate) enum Command {
     Sync(SyncArgs),
     /// Carry out exactly the plan that was shown
     Apply(ApplyArgs),
+    /// Choose what is sent by `evenfold push`
+    Track(TrackArgs),
+    /// Let files and folders take no part any more
+    Untrack(UntrackArgs),
+    /// Send what is tracked to the hub now
+    Push(PushArgs),
+    /// Fetch what the hub has now
+    Pull(PullArgs),
     /// Compare without moving anything
     Check(CheckArgs),
     /// Say why a path is, or is not, in sync
@@ -143,6 +153,10 @@ impl Command {
             Command::Status(_) => "status",
             Command::Sync(_) => "sync",
             Command::Apply(_) => "apply",
+            Command::Track(_) => "track",
+            Command::Untrack(_) => "untrack",
+            Command::Push(_) => "push",
+            Command::Pull(_) => "pull",
             Command::Check(_) => "check",
             Command::Why(_) => "why",
             Command::Conflicts(_) => "conflicts",

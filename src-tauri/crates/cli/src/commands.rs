@@ -6,6 +6,7 @@ mod generate;
 mod history;
 mod join;
 mod log;
+mod manual;
 mod node;
 mod pair;
 mod peer;
@@ -46,6 +47,10 @@ pub(crate) async fn run(context: &mut Context, command: Command) -> Result<Exit,
         Command::Sync(arguments) => sync::sync(context, arguments).await,
         Command::Apply(arguments) => sync::apply(context, arguments).await,
         Command::Run(arguments) => sync::run_once(context, arguments).await,
+        Command::Track(arguments) => manual::track(context, arguments).await,
+        Command::Untrack(arguments) => manual::untrack(context, arguments).await,
+        Command::Push(arguments) => manual::push(context, arguments).await,
+        Command::Pull(arguments) => manual::pull(context, arguments).await,
         Command::Check(arguments) => check::run(context, arguments).await,
         Command::Why(arguments) => why::run(context, arguments).await,
         Command::Conflicts(arguments) => conflicts::list(context, arguments).await,

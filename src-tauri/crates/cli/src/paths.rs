@@ -1,7 +1,7 @@
 //! Paths and settings as a user types them.
 
 use std::io;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use evenfold_node::api::{ApiError, ErrorCode, PathText, Setting};
 use evenfold_node::settings::Key;
@@ -25,6 +25,47 @@ pub(crate) fn folder(typed: &Path) -> Result<PathText, ApiError> {
 /// Turns a path below a root as typed into its text; a leading `./` is dropped.
 pub(crate) fn below(typed: &Path) -> PathText {
     PathText::from(typed.strip_prefix(".").unwrap_or(typed))
+}
+
+/// Finds the path below `root` that is meant by one as typed: absolute, relative to `here` where that lies within the
+/// root, or relative to the root.
+///
+/// # Errors
+/// When it lies outside the root.
+pub(crate) fn inside(root: &Path, here: Option<&Path>, typed: &Path) -> Result<PathText, ApiError> {
+    let outside = || {
+        let message = format!("{} lies outside {}; nothing was changed", typed.display(), root.display());
+        ApiError::new(ErrorCode::Usage, message).with_hint("Name files and folders below it.")
+    };
+    let below_root = root.join(typed);
+    let from_here = here.filter(|here| here.starts_with(root)).map(|here| here.join(typed));
+    let stands = |path: &Path| std::fs::symlink_metadata(path).is_ok();
+    let full = match from_here {
+        _ if typed.is_absolute() => resolved(typed),
+        Some(from_here) if stands(&from_here) || !stands(&below_root) => from_here,
+        _ => below_root,
+    };
+    let full = without_dots(&full);
+    let below = full.strip_prefix(root).map_err(|_| outside())?;
+    Ok(PathText::from(if below.as_os_str().is_empty() { Path::new(".") } else { below }))
+}
+
+/// Resolves links in all but the last component, which may be gone or a link itself.
+fn resolved(path: &Path) -> PathBuf {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return path.to_owned() };
+    std::fs::canonicalize(parent).map_or_else(|_| path.to_owned(), |parent| parent.join(name))
+}
+
+fn without_dots(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(clean.pop()),
+            part => clean.push(part),
+        }
+    }
+    clean
 }
 
 /// Reads the files of `include=@FILE` and `exclude=@FILE`: one pattern per line; empty lines and comments are left out.

@@ -53,6 +53,11 @@ pub struct Batch {
     pub copies: Vec<LocalCopy>,
     /// Files of the receiver that resemble items.
     pub bases: Vec<Basis>,
+    /// All or nothing: where one change cannot be carried out, none is, and nothing is published before all
+    /// content is there.
+    pub together: bool,
+    /// Contents are put in place anew, also where the receiver holds equal ones.
+    pub again: bool,
 }
 
 /// Why a change, or a part of it, was not carried out. Nothing was lost and nothing partial is visible.
@@ -82,6 +87,9 @@ pub enum Refusal {
     /// The other half of a move did not succeed, so this half waits.
     #[error("it waits until its new place is complete")]
     WaitsForMove,
+    /// Another change of a batch that is carried out as a whole, or not at all, was refused.
+    #[error("it waits for the others that were sent with it")]
+    WaitsForOthers,
     /// The operating system refused.
     #[error("{0}")]
     Io(String),

@@ -207,7 +207,33 @@ pub fn assemble(
         }
         items.push(Item { digest: file.digest, size: file.size, path: at });
     }
-    Batch { id, moves: step.moves, changes: step.changes, items, copies, bases }
+    Batch { id, moves: step.moves, changes: step.changes, items, copies, bases, ..Batch::default() }
+}
+
+/// Puts all changes for one side into one step, without renames, so that the receiver can carry them out as a whole or
+/// not at all. What moved within the receiver is copied there.
+pub fn one_step(changes: &[Change]) -> Option<Step> {
+    let (deletions, others): (Vec<_>, Vec<_>) =
+        changes.iter().cloned().partition(|change| change.new.is_none());
+    let (closing, mut ordered): (Vec<_>, Vec<_>) = others.into_iter().partition(closes);
+    ordered.extend(deletions.into_iter().rev());
+    ordered.extend(closing.into_iter().rev());
+    (!ordered.is_empty()).then(|| Step { moves: Vec::new(), changes: ordered })
+}
+
+/// Makes a batch that brings every content of a step from the supplier, also what the receiver holds already.
+pub fn assemble_again(id: u128, step: Step) -> Batch {
+    let mut wanted = Wanted::default();
+    for change in &step.changes {
+        if let Some(new) = &change.new {
+            // Without the old content nothing looks unchanged; of two directories only the bits are meant.
+            let old = change.old.as_ref().filter(|old| matches!(old, Entry::Dir(_)));
+            wanted.collect(&change.path, old, new);
+        }
+    }
+    let item = |(path, file): (RelPath, File)| Item { digest: file.digest, size: file.size, path };
+    let items = wanted.files.into_iter().map(item).collect();
+    Batch { id, changes: step.changes, items, again: true, ..Batch::default() }
 }
 
 #[derive(Default)]

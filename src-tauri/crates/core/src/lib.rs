@@ -19,11 +19,13 @@ pub mod plan;
 pub mod policy;
 pub mod reconcile;
 pub mod safety;
+pub mod scope;
 pub mod select;
 pub mod settle;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
+pub mod tracking;
 pub mod transfer;
 
 pub use digest::Digest;

@@ -74,6 +74,7 @@ impl Reason {
                 Refusal::NameNotPossible => "name-not-possible",
                 Refusal::HoldsUntracked => "holds-untracked",
                 Refusal::WaitsForMove => "waits-for-move",
+                Refusal::WaitsForOthers => "waits-for-others",
                 Refusal::Io(_) => "io",
             },
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use evenfold_core::Digest;
 use evenfold_core::safety::Halt;
+use evenfold_core::scope::Scope;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -44,6 +45,8 @@ pub enum Command {
         look: Look,
         /// What it may do.
         permission: Permission,
+        /// What of the plan is carried out.
+        scope: Scope,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Arc<CycleReport>, CycleError>>,
     },
@@ -99,8 +102,18 @@ impl DriverHandle {
 
     /// Runs a cycle and waits for its report.
     pub async fn cycle(&self, look: Look, permission: Permission) -> Result<Arc<CycleReport>, CycleError> {
+        self.cycle_within(look, permission, Scope::whole()).await
+    }
+
+    /// Runs a cycle that carries out a part of what it finds, and waits for its report.
+    pub async fn cycle_within(
+        &self,
+        look: Look,
+        permission: Permission,
+        scope: Scope,
+    ) -> Result<Arc<CycleReport>, CycleError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Cycle { look, permission, reply }).await?;
+        self.send(Command::Cycle { look, permission, scope, reply }).await?;
         answer.await.map_err(|_| ended())?
     }
 }
@@ -170,7 +183,7 @@ impl Driver {
                 let endpoint = self.link.borrow_and_update().clone();
                 self.state.send_modify(|state| state.online = endpoint.is_some());
                 theirs = endpoint.as_ref().map(|endpoint| endpoint.nudges());
-                if endpoint.is_some() && self.trigger != Trigger::Manual {
+                if endpoint.is_some() && self.acts_by_itself() {
                     // What happened while we were apart is found now.
                     due = Some((Instant::now(), Look::Current));
                 }
@@ -188,17 +201,17 @@ impl Driver {
                 }
                 Cause::Command(Command::Resume) => {
                     self.state.send_modify(|state| state.paused = false);
-                    due = (self.trigger != Trigger::Manual).then(|| (Instant::now(), Look::Current));
+                    due = self.acts_by_itself().then(|| (Instant::now(), Look::Current));
                     continue;
                 }
                 Cause::Command(Command::Settings(settings, trigger, rescan)) => {
                     self.pair.set_settings(*settings);
                     (self.trigger, self.rescan) = (trigger, rescan);
-                    due = (trigger != Trigger::Manual).then(|| (Instant::now(), Look::Full));
+                    due = self.acts_by_itself().then(|| (Instant::now(), Look::Full));
                     continue;
                 }
-                Cause::Command(Command::Cycle { look, permission, reply }) => {
-                    self.commanded(look, permission, reply).await;
+                Cause::Command(Command::Cycle { look, permission, scope, reply }) => {
+                    self.commanded(look, permission, scope, reply).await;
                     due = self.after();
                     continue;
                 }
@@ -218,9 +231,16 @@ impl Driver {
             if let Some(theirs) = &mut theirs {
                 theirs.mark_unchanged();
             }
-            _ = self.cycle(&endpoint, look, Permission::Normal).await;
+            // What is pushed and pulled by hand is only compared by itself, so that it is known what would travel.
+            let permission = if self.pair.is_by_hand() { Permission::PlanOnly } else { Permission::Normal };
+            _ = self.cycle(&endpoint, look, permission, &Scope::whole()).await;
             due = self.after();
         }
+    }
+
+    /// Tells whether cycles begin without a command.
+    fn acts_by_itself(&self) -> bool {
+        self.trigger != Trigger::Manual || self.pair.is_by_hand()
     }
 
     async fn next_cause(
@@ -233,7 +253,7 @@ impl Driver {
             return Cause::Command(command);
         }
         let paused = self.state.borrow().paused;
-        let watching = self.trigger == Trigger::Watch && !paused;
+        let watching = (self.trigger == Trigger::Watch || self.pair.is_by_hand()) && !paused;
         tokio::select! {
             biased;
             command = self.commands.recv() => command.map_or(Cause::Ended, Cause::Command),
@@ -248,6 +268,7 @@ impl Driver {
         &mut self,
         look: Look,
         permission: Permission,
+        scope: Scope,
         reply: oneshot::Sender<Result<Arc<CycleReport>, CycleError>>,
     ) {
         // A receiver of its own: what this wait has seen is still news to the loop, which has to listen to the
@@ -256,7 +277,7 @@ impl Driver {
         let reached = tokio::time::timeout(REACH_PATIENCE, link.wait_for(Option::is_some)).await;
         let endpoint = reached.ok().and_then(Result::ok).and_then(|endpoint| endpoint.clone());
         let answer = match endpoint {
-            Some(endpoint) => self.cycle(&endpoint, look, permission).await,
+            Some(endpoint) => self.cycle(&endpoint, look, permission, &scope).await,
             None => {
                 let offline = EndpointError::Offline("no connection stands".to_owned());
                 Err(CycleError::Endpoint(evenfold_core::Side::Theirs, offline))
@@ -272,10 +293,12 @@ impl Driver {
         endpoint: &Arc<dyn Endpoint>,
         look: Look,
         permission: Permission,
+        scope: &Scope,
     ) -> Result<Arc<CycleReport>, CycleError> {
         self.state.send_modify(|state| state.running = true);
+        let by_hand = self.pair.is_by_hand();
         let result = {
-            let cycle = self.pair.cycle(endpoint, look, permission);
+            let cycle = self.pair.cycle_within(endpoint, look, permission, scope);
             tokio::pin!(cycle);
             loop {
                 tokio::select! {
@@ -310,9 +333,18 @@ impl Driver {
                         Ending::Planned => state.halt.take(),
                         _ => None,
                     };
-                    if matches!(report.ending, Ending::Equal | Ending::Conflicts | Ending::Differs) {
+                    let complete = match report.ending {
+                        Ending::Equal | Ending::Conflicts | Ending::Differs | Ending::MovedOn => {
+                            Some(Arc::clone(report))
+                        }
+                        Ending::Planned if by_hand && scope.is_whole() => {
+                            Some(Arc::new(report.as_compared()))
+                        }
+                        Ending::Planned | Ending::Held(_) => None,
+                    };
+                    if let Some(report) = complete {
                         state.verified_at = Some(report.compared_at);
-                        state.last = Some(Arc::clone(report));
+                        state.last = Some(report);
                     }
                 }
                 Err(CycleError::PlanOutdated | CycleError::Paused) => {}
@@ -329,7 +361,7 @@ impl Driver {
             let again = state.last.as_ref().is_some_and(|report| report.again) && state.halt.is_none();
             (state.error.is_some(), again)
         };
-        if self.trigger == Trigger::Manual {
+        if !self.acts_by_itself() {
             return None;
         }
         if self.state.borrow().halt.as_ref().is_some_and(|(halt, _)| !halt.approvable()) {

@@ -113,6 +113,7 @@ type LinkSender = watch::Sender<Option<Arc<dyn Endpoint>>>;
 
 fn start() -> (DriverHandle, LinkSender) {
     let settings = PairSettings {
+        tracking: None,
         policy: Policy { flow: Flow::Both, deletion: Deletion::Propagate, conflict: ConflictRule::KeepBoth },
         guard: Guard::default(),
         takes_part: Arc::new(|_, _| true),

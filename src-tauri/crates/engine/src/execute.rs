@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use evenfold_core::apply::{Batch, Outcome};
-use evenfold_core::batch::{Limit, Step, assemble, steps};
+use evenfold_core::batch::{Limit, Step, assemble, assemble_again, one_step, steps};
 use evenfold_core::commit::common;
 use evenfold_core::edit::{Edit, edit};
 use evenfold_core::plan::{Blocked, Change, Conflict, Plan};
@@ -22,6 +22,17 @@ use crate::record::{edits_of, edits_of_agreements, intents_of, refused};
 /// What is accomplished is recorded after so many changed files at the latest, and at the end.
 const RECORD_EVERY: u64 = 8192;
 
+/// How changes for one side are divided into batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Piece by piece, so that progress becomes visible and durable on the way.
+    Piecewise,
+    /// As a whole or not at all.
+    Together,
+    /// As a whole or not at all, with every content, also where the receiver holds it.
+    TogetherAgain,
+}
+
 pub(crate) struct Execution<'a> {
     pub(crate) ours: &'a Arc<dyn Endpoint>,
     pub(crate) theirs: &'a Arc<dyn Endpoint>,
@@ -32,6 +43,7 @@ pub(crate) struct Execution<'a> {
     pub(crate) theirs_tree: &'a Arc<Dir>,
     pub(crate) ours_epoch: u64,
     pub(crate) batch_ids: &'a BatchIds,
+    pub(crate) manner: Manner,
 }
 
 /// What was accomplished.
@@ -82,7 +94,10 @@ impl Execution<'_> {
         acts: Vec<Act>,
     ) -> Result<Done, CycleError> {
         let copies = [Side::Ours, Side::Theirs].map(|side| steps(plan.copies(side), self.limit));
-        let changes = [Side::Ours, Side::Theirs].map(|side| steps(plan.changes(side), self.limit));
+        let changes = [Side::Ours, Side::Theirs].map(|side| match self.manner {
+            Manner::Piecewise => steps(plan.changes(side), self.limit),
+            Manner::Together | Manner::TogetherAgain => one_step(plan.changes(side)).into_iter().collect(),
+        });
         self.expect(plan);
         // Durable before the first effect: after a crash these tell our own doing from a user's.
         let ours_batches = (copies[0].len() + changes[0].len()) as u64;
@@ -158,7 +173,12 @@ impl Execution<'_> {
                 step.changes.iter().filter(|change| change.old.is_some()).map(|change| change.path.clone());
             let replaced: Vec<_> = replaced.collect();
             let id = (self.batch_ids)();
-            let batch = Arc::new(assemble(id, step, supplier_tree, receiver_tree, &unstable));
+            let mut batch = match self.manner {
+                Manner::TogetherAgain => assemble_again(id, step),
+                _ => assemble(id, step, supplier_tree, receiver_tree, &unstable),
+            };
+            batch.together = self.manner != Manner::Piecewise;
+            let batch = Arc::new(batch);
             unstable.extend(replaced);
             let (report, bytes) = self.carry(&batch, supplier, receiver, side).await?;
             let refusals = refused(&batch, &report.outcomes, side);

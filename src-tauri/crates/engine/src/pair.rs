@@ -13,12 +13,14 @@ use evenfold_core::plan::{Blocked, Conflict, Plan, Reason};
 use evenfold_core::policy::{ConflictRule, Flow, Guard, Policy, Side};
 use evenfold_core::reconcile::reconcile;
 use evenfold_core::safety::{Halt, Trees, approve};
+use evenfold_core::scope::{Direction, Scope, forced, moved_on, narrow, spare};
 use evenfold_core::select::filter;
 use evenfold_core::settle::{Authors, settle, winner};
 use evenfold_core::snapshot::{Extent, Problem, Snapshot};
+use evenfold_core::tracking::Tracking;
 use evenfold_core::{Digest, Dir, Entry, ProblemKind, RelPath};
 
-use crate::execute::Execution;
+use crate::execute::{Execution, Manner};
 use crate::history::{Act, ActKind, act_of_conflict, act_of_halt};
 use crate::ports::{Clock, Commit, Endpoint, EndpointError, Epochs, Intent, Store, StoreError};
 use crate::progress::{Phase, Progress};
@@ -42,6 +44,8 @@ pub struct PairSettings {
     pub guard: Guard,
     /// Which paths take part.
     pub takes_part: TakesPart,
+    /// Which of our paths somebody chose by hand; all if `None`.
+    pub tracking: Option<Arc<Tracking>>,
     /// How much one batch may hold.
     pub limit: Limit,
 }
@@ -91,6 +95,8 @@ pub enum Ending {
     Held(Halt),
     /// The plan was made and not carried out, as asked.
     Planned,
+    /// The other side holds changes that ours has not seen, so nothing was pushed.
+    MovedOn,
 }
 
 /// What a cycle found and did.
@@ -128,6 +134,12 @@ impl CycleReport {
     /// Returns what differs now; `source` is the side that the other is measured against.
     pub fn drift(&self, source: Side) -> Drift {
         compare(Some(&self.ancestor), &self.ours, &self.theirs, source)
+    }
+
+    /// Returns how the cycle would have ended if it had not only planned.
+    pub fn as_compared(&self) -> CycleReport {
+        let ending = ending_of(&self.plan, &[], self.conflict_copies);
+        CycleReport { ending, ..self.clone() }
     }
 }
 
@@ -192,9 +204,14 @@ impl Pair {
     /// deleted.
     pub fn set_settings(&mut self, settings: PairSettings) {
         if let Some(memory) = &mut self.memory {
-            memory.ancestor = filter(&memory.ancestor, &*settings.takes_part);
+            memory.ancestor = settings.left_of(&memory.ancestor);
         }
         self.settings = settings;
+    }
+
+    /// Tells whether somebody chooses by hand what is sent.
+    pub fn is_by_hand(&self) -> bool {
+        self.settings.tracking.is_some()
     }
 
     /// Runs one cycle with the hub's endpoint `theirs`.
@@ -208,7 +225,21 @@ impl Pair {
         look: Look,
         permission: Permission,
     ) -> Result<CycleReport, CycleError> {
-        let result = self.run(theirs, look, permission).await;
+        self.cycle_within(theirs, look, permission, &Scope::whole()).await
+    }
+
+    /// Runs one cycle that carries out a part of what it finds; see [`Pair::cycle`]. The report is about everything.
+    ///
+    /// # Errors
+    /// As [`Pair::cycle`].
+    pub async fn cycle_within(
+        &mut self,
+        theirs: &Arc<dyn Endpoint>,
+        look: Look,
+        permission: Permission,
+        scope: &Scope,
+    ) -> Result<CycleReport, CycleError> {
+        let result = self.run(theirs, look, permission, scope).await;
         self.progress.enter(Phase::Idle);
         match result {
             Err(CycleError::Endpoint(side, error)) => match error.as_halt(side) {
@@ -224,14 +255,23 @@ impl Pair {
         theirs: &Arc<dyn Endpoint>,
         look: Look,
         permission: Permission,
+        scope: &Scope,
     ) -> Result<CycleReport, CycleError> {
         self.progress.enter(Phase::Scanning);
         let mut seen = self.look(theirs, look).await?;
         self.remember(&seen).await?;
+        self.choose(&mut seen)?;
         let mut work = Work::default();
         for round in 0..MAX_ROUNDS {
             self.progress.enter(Phase::Comparing);
-            let (plan, settled) = self.plan(theirs, &seen).await?;
+            let (plan, settled) = self.plan(theirs, &seen, scope).await?;
+            if self.is_refused(scope, &plan, &settled)? {
+                return Ok(self.report(Ending::MovedOn, plan, settled, work, &seen));
+            }
+            let plan = match scope.force {
+                true => forced(plan, &scope.within(&seen.ours.tree), &scope.within(&seen.theirs.tree)),
+                false => narrow(plan, scope.direction),
+            };
             if permission == Permission::PlanOnly {
                 return Ok(self.report(Ending::Planned, plan, settled, work, &seen));
             }
@@ -255,6 +295,9 @@ impl Pair {
             };
             if approved.plan().moves_nothing() {
                 self.agree(approved.plan()).await?;
+                if !scope.is_whole() {
+                    break;
+                }
                 return Ok(self.finish(approved.into_plan(), settled, work, &seen));
             }
             let plan = approved.into_plan();
@@ -262,14 +305,17 @@ impl Pair {
             work.settled.extend(settled);
             let before = work.files;
             self.progress.enter(Phase::Transferring);
-            self.execute(theirs, &plan, &seen, &mut work).await?;
+            self.execute(theirs, &plan, &seen, scope, &mut work).await?;
             self.progress.enter(Phase::Comparing);
             seen = self.look(theirs, Look::Current).await?;
-            if work.files == before || permission != Permission::Normal {
+            self.choose(&mut seen)?;
+            // What somebody asked for in one direction is done once: what came meanwhile they have not seen.
+            let once = permission != Permission::Normal || scope.direction != Direction::Both;
+            if work.files == before || once {
                 break;
             }
         }
-        let (plan, _) = self.plan(theirs, &seen).await?;
+        let (plan, _) = self.plan(theirs, &seen, &Scope::whole()).await?;
         if plan.moves_nothing() {
             self.agree(&plan).await?;
         }
@@ -294,7 +340,24 @@ impl Pair {
         if let Some(memory) = &mut self.memory {
             memory.theirs = Some(theirs.tree.clone());
         }
-        Ok(Seen { ours, theirs })
+        Ok(Seen { whole: [ours.tree.clone(), theirs.tree.clone()], ours, theirs })
+    }
+
+    /// Leaves of both trees what takes part by somebody's choice.
+    fn choose(&self, seen: &mut Seen) -> Result<(), CycleError> {
+        if let Some(tracking) = &self.settings.tracking {
+            seen.theirs.tree = tracking.without_untracked(&seen.whole[1]);
+            seen.ours.tree = tracking.choose(&seen.whole[0], &self.memory()?.ancestor, &seen.theirs.tree);
+        }
+        Ok(())
+    }
+
+    /// Tells whether a push would go past changes that this side has not seen.
+    fn is_refused(&self, scope: &Scope, plan: &Plan, settled: &[Conflict]) -> Result<bool, CycleError> {
+        let first = self.memory()?.ancestor.children().is_empty();
+        Ok(scope.direction == Direction::Push
+            && !scope.force
+            && (!settled.is_empty() || moved_on(plan, first)))
     }
 
     /// Reads the record at the first cycle, voids it where folder or database were rolled back, and brings it
@@ -303,7 +366,7 @@ impl Pair {
         let just_read = self.memory.is_none();
         if just_read {
             let record = self.store.load(&seen.ours.tree).await?;
-            let ancestor = filter(&record.ancestor, &*self.settings.takes_part);
+            let ancestor = self.settings.left_of(&record.ancestor);
             let epochs = record.epochs;
             self.memory = Some(Memory {
                 ancestor,
@@ -352,9 +415,11 @@ impl Pair {
         &self,
         theirs: &Arc<dyn Endpoint>,
         seen: &Seen,
+        scope: &Scope,
     ) -> Result<(Plan, Vec<Conflict>), CycleError> {
-        let ancestor = &self.memory()?.ancestor;
-        let mut plan = reconcile(ancestor, &seen.ours.tree, &seen.theirs.tree, &self.settings.policy);
+        let ancestor = scope.within(&self.memory()?.ancestor);
+        let (ours, theirs_tree) = (scope.within(&seen.ours.tree), scope.within(&seen.theirs.tree));
+        let mut plan = reconcile(&ancestor, &ours, &theirs_tree, &self.settings.policy);
         let rule = match self.settings.policy.flow {
             Flow::Both => self.settings.policy.conflict,
             Flow::From(_) | Flow::None => ConflictRule::Refuse,
@@ -382,10 +447,14 @@ impl Pair {
                 authors.insert(conflict.path.clone(), who);
             }
         }
-        let settled = settle(&mut plan, rule, &seen.ours.tree, &seen.theirs.tree, &mut |conflict| {
+        let [ours_whole, theirs_whole] = &seen.whole;
+        let settled = settle(&mut plan, rule, ours_whole, theirs_whole, &mut |conflict| {
             let default = || Authors { ours: ours_name.clone(), theirs: theirs_name.clone() };
             authors.get(&conflict.path).cloned().unwrap_or_else(default)
         });
+        if self.settings.tracking.is_some() || !scope.paths.is_empty() {
+            spare(&mut plan, ours_whole, theirs_whole);
+        }
         Ok((plan, settled))
     }
 
@@ -394,6 +463,7 @@ impl Pair {
         theirs: &Arc<dyn Endpoint>,
         plan: &Plan,
         seen: &Seen,
+        scope: &Scope,
         work: &mut Work,
     ) -> Result<(), CycleError> {
         let memory = self.memory.as_mut().ok_or_else(no_memory)?;
@@ -407,6 +477,11 @@ impl Pair {
             theirs_tree: &seen.theirs.tree,
             ours_epoch: seen.ours.epoch,
             batch_ids: &self.batch_ids,
+            manner: match scope {
+                Scope { force: true, .. } => Manner::TogetherAgain,
+                Scope { direction: Direction::Push, .. } => Manner::Together,
+                _ => Manner::Piecewise,
+            },
         };
         let acts = std::mem::take(&mut work.acts);
         let done = execution.carry_out(plan, &work.settled, memory, acts).await?;
@@ -435,7 +510,8 @@ impl Pair {
     async fn held_root(&mut self, halt: Halt) -> Result<CycleReport, CycleError> {
         let ancestor =
             self.memory.as_ref().map_or_else(|| Arc::new(Dir::empty()), |memory| memory.ancestor.clone());
-        let seen = Seen { ours: unknown_snapshot(&ancestor), theirs: unknown_snapshot(&ancestor) };
+        let (ours, theirs) = (unknown_snapshot(&ancestor), unknown_snapshot(&ancestor));
+        let seen = Seen { whole: [ours.tree.clone(), theirs.tree.clone()], ours, theirs };
         Ok(self.report(Ending::Held(halt), Plan::default(), Vec::new(), Work::default(), &seen))
     }
 
@@ -445,19 +521,7 @@ impl Pair {
         let differs = |path: &RelPath| seen.ours.tree.get(path) != seen.theirs.tree.get(path);
         work.refused.retain(|blocked| differs(&blocked.path));
         let copies = seen.ours.tree.totals().conflict_copies;
-        let stands_in_the_way = |blocked: &Blocked| {
-            !matches!(blocked.reason, Reason::DeletionIgnored | Reason::Problem(_, ProblemKind::Special))
-        };
-        let ending = if !plan.conflicts.is_empty() || copies > 0 {
-            Ending::Conflicts
-        } else if plan.moves_nothing()
-            && work.refused.is_empty()
-            && !plan.blocked.iter().any(stands_in_the_way)
-        {
-            Ending::Equal
-        } else {
-            Ending::Differs
-        };
+        let ending = ending_of(&plan, &work.refused, copies);
         self.report(ending, plan, Vec::new(), work, seen)
     }
 
@@ -513,8 +577,32 @@ impl Pair {
     }
 }
 
+/// Says how a cycle ends that leaves `plan` to do and was refused some paths.
+fn ending_of(plan: &Plan, refused: &[Blocked], conflict_copies: u64) -> Ending {
+    let stands_in_the_way = |blocked: &Blocked| {
+        !matches!(blocked.reason, Reason::DeletionIgnored | Reason::Problem(_, ProblemKind::Special))
+    };
+    if !plan.conflicts.is_empty() || conflict_copies > 0 {
+        Ending::Conflicts
+    } else if plan.moves_nothing() && refused.is_empty() && !plan.blocked.iter().any(stands_in_the_way) {
+        Ending::Equal
+    } else {
+        Ending::Differs
+    }
+}
+
+impl PairSettings {
+    /// Returns what is left of a recorded tree under these rules.
+    fn left_of(&self, tree: &Arc<Dir>) -> Arc<Dir> {
+        let left = filter(tree, &*self.takes_part);
+        self.tracking.as_ref().map_or(left.clone(), |tracking| tracking.without_untracked(&left))
+    }
+}
+
 /// What both sides looked like at one moment.
 pub(crate) struct Seen {
+    /// Our tree and theirs with what takes no part by somebody's choice.
+    pub(crate) whole: [Arc<Dir>; 2],
     pub(crate) ours: Snapshot,
     pub(crate) theirs: Snapshot,
 }

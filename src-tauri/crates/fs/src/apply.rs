@@ -175,7 +175,7 @@ fn salvage<D: Disk>(site: &Site<'_, D>, batch: &Batch) {
     let folder = own::batch_staging(site.relationship, batch.id);
     for (n, change) in batch.changes.iter().enumerate() {
         let Some(Entry::File(file)) = &change.new else { continue };
-        if file.size < PARTIAL_LIMIT || !needs_content(change) {
+        if file.size < PARTIAL_LIMIT || !needs_content(batch, change) {
             continue;
         }
         let staged = Place::Own(folder.join_path(&own::own_path(&n.to_string())));
@@ -213,7 +213,13 @@ fn publish<D: Disk>(
     .map_err(ApplyError::StagedNotDurable)?;
 
     crash::point("staged-durable");
-    let done = Transition::new(site, batch).run(staged.ready);
+    let transition = Transition::new(site, batch);
+    if batch.together
+        && let Some(outcomes) = transition.hindrances(&staged.ready)
+    {
+        return Ok(Applied { report: Report { outcomes, epoch }, kept: Vec::new() });
+    }
+    let done = transition.run(staged.ready);
     crash::point("transition-done");
     let Transitioned { outcomes, kept, touched, whole_disk } = done;
     if whole_disk || !touched.is_empty() {

@@ -229,7 +229,7 @@ impl<D: Disk> Rig<D> {
     pub(crate) fn batch(&self, changes: Vec<Change>) -> Batch {
         let mut batch = Batch { id: rand::random(), ..Batch::default() };
         for change in &changes {
-            if crate::stage::needs_content(change)
+            if crate::stage::needs_content(&batch, change)
                 && let Some(new) = &change.new
             {
                 add_items(new, &change.path, &mut batch.items);

@@ -69,10 +69,10 @@ pub(crate) struct Staged {
 }
 
 /// Tells whether a change brings content that has to be built.
-pub(crate) fn needs_content(change: &Change) -> bool {
+pub(crate) fn needs_content(batch: &Batch, change: &Change) -> bool {
     match (&change.old, &change.new) {
         (_, None) | (Some(Entry::Dir(_)), Some(Entry::Dir(_))) => false,
-        (Some(old), Some(new)) => !old.same_content(new),
+        (Some(old), Some(new)) => batch.again || !old.same_content(new),
         (None, Some(_)) => true,
     }
 }
@@ -85,7 +85,7 @@ pub(crate) fn stage<D: Disk>(
     progress: &dyn Progress,
 ) -> Staged {
     let folder = own::batch_staging(site.relationship, batch.id);
-    if !batch.changes.iter().any(needs_content) {
+    if !batch.changes.iter().any(|change| needs_content(batch, change)) {
         // Pieces that nobody wants are not read; whoever sends them is told by the end of the batch.
         return Staged {
             ready: batch.changes.iter().map(|_| Ready::Nothing).collect(),
@@ -95,7 +95,7 @@ pub(crate) fn stage<D: Disk>(
     }
     if let Err(error) = fresh_folder(site.disk, &folder) {
         let refusal = own::refusal(&error);
-        let ready = batch.changes.iter().map(|change| match needs_content(change) {
+        let ready = batch.changes.iter().map(|change| match needs_content(batch, change) {
             true => Ready::Refused(refusal.clone()),
             false => Ready::Nothing,
         });

@@ -20,6 +20,7 @@ mod publish;
 mod remove;
 mod shelf;
 pub(crate) mod swap;
+mod together;
 pub(crate) mod unlock;
 
 use std::collections::{BTreeSet, HashSet};
@@ -172,7 +173,7 @@ impl<'a, D: Disk> Transition<'a, D> {
 
     /// Remembers contents that did not come to stand where they should.
     fn note_missing(&mut self, change: &Change, fate: &Fate) {
-        let Some(new) = change.new.as_ref().filter(|_| needs_content(change)) else { return };
+        let Some(new) = change.new.as_ref().filter(|_| needs_content(self.batch, change)) else { return };
         let mut missing = |digest| {
             self.missing.insert(digest);
         };
@@ -231,3 +232,7 @@ mod tests;
 #[cfg(test)]
 #[path = "transition/race_tests.rs"]
 mod race_tests;
+
+#[cfg(test)]
+#[path = "transition/together_tests.rs"]
+mod together_tests;

@@ -4,10 +4,12 @@
 //! The same types travel over the control socket as JSON. Fields may be added, never renamed.
 
 mod data;
+mod manual;
 
 use serde::{Deserialize, Serialize};
 
 pub use data::*;
+pub use manual::*;
 
 /// A path below a root or of a root, lossless also where it is not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +147,41 @@ pub enum Request {
         /// Gives up waiting after this many seconds (the sync itself goes on).
         timeout_seconds: Option<u64>,
     },
+    /// Sends what is chosen by hand, as a whole or not at all; refused where the hub has moved on. Reply:
+    /// [`Reply::Transfer`].
+    Push {
+        /// Name or id.
+        relationship: String,
+        /// Only these paths below the root; everything that is tracked if there are none.
+        #[serde(default)]
+        paths: Vec<PathText>,
+        /// Sends everything again, over whatever the hub has; what that replaces becomes a version.
+        #[serde(default)]
+        force: bool,
+        /// Only makes a plan and keeps it.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// Fetches what the hub has; replaces nothing that was edited here. Reply: [`Reply::Transfer`].
+    Pull {
+        /// Name or id.
+        relationship: String,
+        /// Only these paths below the root; everything if there are none.
+        #[serde(default)]
+        paths: Vec<PathText>,
+        /// Only makes a plan and keeps it.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// Chooses by hand what is sent, or says what is chosen. Reply: [`Reply::Tracked`].
+    Track {
+        /// Name or id.
+        relationship: String,
+        /// Paths below the root, each with everything below; none only asks.
+        paths: Vec<PathText>,
+        /// Whether they are tracked from now on, or take no part.
+        tracked: bool,
+    },
     /// Carries out exactly the plan that was shown; refused if either side moved on. Reply: [`Reply::Synced`].
     Apply {
         /// Id of the plan.
@@ -280,6 +317,10 @@ pub enum Reply {
     Status(Status),
     /// Outcome of a cycle.
     Synced(Box<Synced>),
+    /// Outcome of a push or pull.
+    Transfer(Box<Transfer>),
+    /// What is chosen by hand.
+    Tracked(Tracked),
     /// A comparison.
     Check(Check),
     /// Reasons.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use evenfold_core::Dir;
 use evenfold_core::batch::Limit;
+use evenfold_core::scope::{Direction, Scope};
 use evenfold_engine::pair::{PairSettings, Permission};
 use evenfold_engine::ports::{Commit, Intent, Record, Store as RecordPort, StoreError};
 use evenfold_engine::{Endpoint, Look, Pair, Progress};
@@ -192,7 +193,9 @@ impl Node {
         let part =
             Part { ours: &self.name, theirs: &invitation.peer.name, source: source_of(invitation.role) };
         let matcher = local.matcher().map_err(|error| ApiError::new(ErrorCode::Setting, error))?;
+        let by_hand = invitation.kind == Kind::Manual;
         let pair = PairSettings {
+            tracking: by_hand.then(Arc::default),
             policy: settings.policy(part),
             guard: settings.guard(),
             takes_part: Arc::new(move |path: &evenfold_core::RelPath, is_dir| {
@@ -203,7 +206,10 @@ impl Node {
         let ours: Arc<dyn Endpoint> = Arc::clone(&local) as Arc<dyn Endpoint>;
         let progress = Arc::new(Progress::default());
         let mut pair = Pair::new(ours, Arc::new(Nothing), Arc::new(SystemClock), progress, pair);
-        let report = pair.cycle(&theirs, Look::Current, Permission::PlanOnly).await;
+        // By hand, joining is a first pull.
+        let direction = if by_hand { Direction::Pull } else { Direction::Both };
+        let scope = Scope { direction, ..Scope::whole() };
+        let report = pair.cycle_within(&theirs, Look::Current, Permission::PlanOnly, &scope).await;
         let report = report.map_err(|error| broke(&error))?;
         let mut info = plan_info(&report, None, &self.name, &invitation.peer.name);
         info.kind = invitation.kind.name().to_owned();
@@ -298,10 +304,11 @@ impl RecordPort for Nothing {
 
 fn supported(kind: Kind) -> Result<(), ApiError> {
     match kind {
-        Kind::TwoWay | Kind::Mirror | Kind::Compare => Ok(()),
-        Kind::Manual | Kind::SendOnce | Kind::Relay => {
+        Kind::TwoWay | Kind::Mirror | Kind::Manual | Kind::Compare => Ok(()),
+        Kind::SendOnce | Kind::Relay => {
             let message = format!("relationships of the kind '{kind}' cannot be made with this version");
-            Err(ApiError::new(ErrorCode::Usage, message).with_hint("possible: two-way, mirror, compare"))
+            Err(ApiError::new(ErrorCode::Usage, message)
+                .with_hint("possible: two-way, mirror, manual, compare"))
         }
     }
 }

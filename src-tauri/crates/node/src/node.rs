@@ -140,7 +140,9 @@ impl Node {
             Some(key) => self.store.peers().get(&key).await.map_err(db)?.map(|peer| peer.name),
             None => None,
         };
+        let marks = self.store.tracking().list(row.id).await.map_err(db)?;
         let around = Surroundings {
+            marks,
             store: Arc::clone(&self.store),
             network: Arc::clone(&self.network),
             own_name: self.name.clone(),

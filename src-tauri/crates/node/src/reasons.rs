@@ -28,6 +28,12 @@ pub(crate) const HELD: &str = "held";
 pub(crate) const PAUSED: &str = "paused";
 /// Nothing travels before somebody says so.
 pub(crate) const MANUAL: &str = "manual";
+/// It is sent when somebody pushes.
+pub(crate) const TO_PUSH: &str = "to-push";
+/// It is fetched when somebody pulls.
+pub(crate) const TO_PULL: &str = "to-pull";
+/// Nobody chose it to be sent.
+pub(crate) const UNTRACKED: &str = "untracked";
 /// It is about to travel.
 pub(crate) const PENDING: &str = "pending";
 /// Both sides changed it, and a person is to decide.
@@ -43,6 +49,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) held: Option<&'a str>,
     pub(crate) paused: bool,
     pub(crate) manual: bool,
+    /// Whether what is sent is chosen by hand.
+    pub(crate) by_hand: bool,
+    /// Whether it stands in our folder, and nobody chose it.
+    pub(crate) untracked: bool,
     /// Names of the machines.
     pub(crate) ours: &'a str,
     pub(crate) theirs: &'a str,
@@ -84,6 +94,9 @@ pub(crate) fn judge(path: &RelPath, facts: &Facts<'_>) -> Verdict {
         let text = format!("changed on {} and on {}{}", facts.ours, facts.theirs, at(&conflict.path, path));
         return verdict(false, CONFLICT, text);
     }
+    if facts.untracked {
+        return verdict(false, UNTRACKED, format!("only on {}, where nobody tracks it", facts.ours));
+    }
     if ours.is_none() && theirs.is_none() {
         return verdict(true, ABSENT, "");
     }
@@ -108,6 +121,7 @@ pub(crate) fn judge(path: &RelPath, facts: &Facts<'_>) -> Verdict {
     let direction = direction(path, facts);
     match () {
         () if facts.paused => verdict(false, PAUSED, direction),
+        () if facts.by_hand => verdict(false, by_hand(path, facts), direction),
         () if facts.manual => verdict(false, MANUAL, direction),
         () => verdict(false, PENDING, direction),
     }
@@ -126,6 +140,20 @@ fn at(place: &RelPath, asked: &RelPath) -> String {
     }
 }
 
+/// Says why a path does not converge.
+pub(crate) fn reason_words<'a>(reason: &Reason, machine: impl Fn(Side) -> &'a str) -> String {
+    match reason {
+        Reason::Problem(side, kind) => format!("on {}: {}", machine(*side), problem_words(*kind)),
+        Reason::DestinationChanged => "the receiving side was changed by itself".to_owned(),
+        Reason::DestinationExtra => {
+            "it exists only on the receiving side, where it was never sent".to_owned()
+        }
+        Reason::DeletionIgnored => "deleted on one side, and deletions do not travel".to_owned(),
+        Reason::CompareOnly => "the relationship only compares".to_owned(),
+        Reason::Refused(side, refusal) => format!("on {}: {refusal}", machine(*side)),
+    }
+}
+
 fn because(blocked: &Blocked, asked: &RelPath, facts: &Facts<'_>) -> Verdict {
     let machine = |side: &Side| match side {
         Side::Ours => facts.ours,
@@ -139,13 +167,8 @@ fn because(blocked: &Blocked, asked: &RelPath, facts: &Facts<'_>) -> Verdict {
             let words = own.next().map_or(problem_words(*kind), |problem| problem.detail.as_str());
             format!("on {}{place}: {words}", machine(side))
         }
-        Reason::DestinationChanged => format!("the receiving side was changed by itself{place}"),
-        Reason::DestinationExtra => {
-            format!("it exists only on the receiving side, where it was never sent{place}")
-        }
-        Reason::DeletionIgnored => format!("deleted on one side, and deletions do not travel{place}"),
-        Reason::CompareOnly => format!("the relationship only compares{place}"),
         Reason::Refused(side, refusal) => format!("on {}{place}: {refusal}", machine(side)),
+        reason => format!("{}{place}", reason_words(reason, |side| machine(&side))),
     };
     verdict(false, blocked.reason.code(), text)
 }
@@ -172,8 +195,24 @@ fn travels(path: &RelPath, report: &CycleReport) -> bool {
     lists.into_iter().flatten().any(|change| related(&change.path, path))
 }
 
-fn direction(path: &RelPath, facts: &Facts<'_>) -> String {
+fn by_hand(path: &RelPath, facts: &Facts<'_>) -> &'static str {
+    match towards(path, facts) {
+        (true, false) => TO_PULL,
+        (false, true) => TO_PUSH,
+        _ => MANUAL,
+    }
+}
+
+/// Tells whether something at, above or below a path is about to change on our side, and on theirs.
+fn towards(path: &RelPath, facts: &Facts<'_>) -> (bool, bool) {
     let plan = &facts.report.plan;
+    let touches = |changes: &[Change]| changes.iter().any(|change| related(&change.path, path));
+    let to_ours = touches(&plan.ours) || touches(&plan.copies_ours);
+    let to_theirs = touches(&plan.theirs) || touches(&plan.copies_theirs);
+    (to_ours, to_theirs)
+}
+
+fn direction(path: &RelPath, facts: &Facts<'_>) -> String {
     if let Some(conflict) = facts.report.settled.iter().find(|conflict| related(&conflict.path, path)) {
         let place = at(&conflict.path, path);
         return format!(
@@ -181,10 +220,7 @@ fn direction(path: &RelPath, facts: &Facts<'_>) -> String {
             facts.ours, facts.theirs
         );
     }
-    let touches = |changes: &[Change]| changes.iter().any(|change| related(&change.path, path));
-    let to_ours = touches(&plan.ours) || touches(&plan.copies_ours);
-    let to_theirs = touches(&plan.theirs) || touches(&plan.copies_theirs);
-    match (to_ours, to_theirs) {
+    match towards(path, facts) {
         (true, false) => format!("it travels from {} to {}", facts.theirs, facts.ours),
         (false, true) => format!("it travels from {} to {}", facts.ours, facts.theirs),
         (true, true) => "changes travel both ways".to_owned(),
@@ -213,6 +249,9 @@ pub(crate) fn next_step(code: &str) -> Option<&'static str> {
         HELD => "See 'evenfold status {R}' for what to do.",
         PAUSED => "Go on with 'evenfold rel resume {R}'.",
         MANUAL => "Send it with 'evenfold sync {R}'.",
+        TO_PUSH => "Send it with 'evenfold push {R} {P}'.",
+        TO_PULL => "Fetch it with 'evenfold pull {R} {P}'.",
+        UNTRACKED => "If it is to be sent, choose it with 'evenfold track {R} {P}'.",
         PENDING => "Nothing need be done; 'evenfold status {R}' shows how far it is.",
         "unreadable" => "Mend its permissions, or the disk if it reports errors; it is then read by itself.",
         "special-file" => "It cannot be carried; exclude it, and this is not reported any more.",
@@ -245,6 +284,7 @@ pub(crate) fn next_step(code: &str) -> Option<&'static str> {
         "name-not-possible" => "Rename it to something that every machine of the relationship allows.",
         "holds-untracked" => "Move what the rules leave out of that folder elsewhere, or delete it by hand.",
         "waits-for-move" => "Nothing need be done: it goes when its new place is complete.",
+        "waits-for-others" => "Mend what stopped the others that were sent with it, and send again.",
         "io" => "Mend what the system says; the next cycle tries again by itself.",
         _ => return None,
     })
@@ -272,6 +312,9 @@ mod tests {
             HELD,
             PAUSED,
             MANUAL,
+            TO_PUSH,
+            TO_PULL,
+            UNTRACKED,
             PENDING,
             CONFLICT,
         ];
@@ -284,6 +327,7 @@ mod tests {
             Refusal::NameNotPossible,
             Refusal::HoldsUntracked,
             Refusal::WaitsForMove,
+            Refusal::WaitsForOthers,
             Refusal::Io(String::new()),
         ];
         codes.extend(refusals.map(|refusal| Reason::Refused(Side::Ours, refusal).code()));
@@ -332,6 +376,8 @@ mod tests {
             held: None,
             paused: false,
             manual: false,
+            by_hand: false,
+            untracked: false,
             ours: "desk",
             theirs: "nas",
         };
@@ -355,6 +401,8 @@ mod tests {
         check(&report, "", |_| (), (false, PENDING));
         check(&report, "b", |facts| facts.paused = true, (false, PAUSED));
         check(&report, "b", |facts| facts.manual = true, (false, MANUAL));
+        check(&report, "b", |facts| facts.by_hand = true, (false, TO_PULL));
+        check(&report, "x", |facts| facts.untracked = true, (false, UNTRACKED));
         check(&report, "b", |facts| facts.held = Some("would delete all"), (false, HELD));
         check(&report, "a", |facts| facts.held = Some("would delete all"), (true, IN_SYNC));
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use evenfold_core::batch::Limit;
+use evenfold_core::tracking::Tracking;
 use evenfold_core::{RelPath, Side};
 use evenfold_engine::driver::{Driver, DriverHandle, State, Trigger};
 use evenfold_engine::pair::PairSettings;
@@ -43,6 +44,8 @@ impl Clock for SystemClock {
 pub(crate) struct Relationship {
     pub(crate) row: Mutex<RelationshipRow>,
     pub(crate) settings: Mutex<Settings>,
+    /// What somebody chose by hand to send; all if `None`.
+    pub(crate) tracking: Mutex<Option<Arc<Tracking>>>,
     pub(crate) local: Arc<LocalEndpoint>,
     pub(crate) part: RunningPart,
     pub(crate) served: Served,
@@ -105,6 +108,8 @@ pub(crate) struct Surroundings {
     pub(crate) network: Arc<Network>,
     pub(crate) own_name: String,
     pub(crate) hub_name: Option<String>,
+    /// Marks of paths that somebody chose by hand.
+    pub(crate) marks: Vec<(RelPath, bool)>,
     /// Whether watchers are wanted: not for a single run from a script.
     pub(crate) watch: bool,
 }
@@ -138,6 +143,7 @@ impl Relationship {
         let served = Served(watch::Sender::new(row.pause == Pause::Running));
         Ok(Arc::new(Relationship {
             row: Mutex::new(row),
+            tracking: Mutex::new(tracking_of(settings.kind, &around.marks)),
             settings: Mutex::new(settings),
             local,
             part,
@@ -153,6 +159,11 @@ impl Relationship {
     /// Returns a copy of the settings.
     pub(crate) fn settings(&self) -> Settings {
         lock(&self.settings).clone()
+    }
+
+    /// Returns what somebody chose by hand to send; `None` where everything takes part.
+    pub(crate) fn tracking(&self) -> Option<Arc<Tracking>> {
+        lock(&self.tracking).clone()
     }
 
     /// Returns the loop that drives it, where this node is a spoke.
@@ -186,7 +197,7 @@ impl Relationship {
         }
         if let Some(spoke) = self.spoke() {
             let part = Part { ours: own_name, theirs: &spoke.hub_name, source: self.source() };
-            let (pair, trigger, rescan) = pair_settings(&settings, part)?;
+            let (pair, trigger, rescan) = pair_settings(&settings, part, self.tracking())?;
             spoke.driver.send(Command::Settings(Box::new(pair), trigger, rescan)).await.map_err(stopped)?;
         }
         Ok(())
@@ -223,8 +234,13 @@ pub(crate) fn source_of(role: &str) -> Side {
     }
 }
 
+/// What is pushed and pulled by hand is watched, too, so that it is known what would travel.
 fn watch_wanted(settings: &Settings) -> bool {
-    settings.trigger == settings::Trigger::Watch
+    settings.trigger == settings::Trigger::Watch || settings.kind == Kind::Manual
+}
+
+fn tracking_of(kind: Kind, marks: &[(RelPath, bool)]) -> Option<Arc<Tracking>> {
+    (kind == Kind::Manual).then(|| Arc::new(Tracking::new(marks.iter().cloned())))
 }
 
 fn local_settings(settings: &Settings, mark: Mark, watch: bool) -> LocalSettings {
@@ -236,13 +252,18 @@ fn local_settings(settings: &Settings, mark: Mark, watch: bool) -> LocalSettings
     }
 }
 
-fn pair_settings(settings: &Settings, part: Part<'_>) -> Result<(PairSettings, Trigger, Duration), ApiError> {
+fn pair_settings(
+    settings: &Settings,
+    part: Part<'_>,
+    tracking: Option<Arc<Tracking>>,
+) -> Result<(PairSettings, Trigger, Duration), ApiError> {
     let matcher = evenfold_fs::matcher::Matcher::new(&settings.select())
         .map_err(|error| ApiError::new(ErrorCode::Setting, error.to_string()))?;
     let pair = PairSettings {
         policy: settings.policy(part),
         guard: settings.guard(),
         takes_part: Arc::new(move |path: &RelPath, is_dir| matcher.takes_part(path, is_dir)),
+        tracking,
         limit: BATCH,
     };
     let trigger = match settings.trigger {
@@ -264,7 +285,8 @@ fn start_spoke(
     around: &Surroundings,
 ) -> Result<Spoke, ApiError> {
     let part = Part { ours: &around.own_name, theirs: &hub_name, source: source_of(&row.role) };
-    let (pair, mut trigger, rescan) = pair_settings(settings, part)?;
+    let (pair, mut trigger, rescan) =
+        pair_settings(settings, part, tracking_of(settings.kind, &around.marks))?;
     if !around.watch {
         // A single run acts only when it is told to.
         trigger = Trigger::Manual;

@@ -92,7 +92,13 @@ pub(crate) async fn answer(
             let request: CycleRequest = serde_json::from_slice(payload).map_err(malformed)?;
             let relationship = with_hub(node, peer, request.relationship)?;
             let (events, _) = mpsc::channel(1);
-            let synced = node.sync_spoke(&relationship, request.full, false, events).await.map_err(remote)?;
+            // What is pushed and pulled by hand is only compared when somebody else asks.
+            let plan_only = relationship.tracking().is_some();
+            let synced = node.sync_spoke(&relationship, request.full, plan_only, events).await;
+            let mut synced = synced.map_err(remote)?;
+            if plan_only {
+                synced.outcome = synced.status.state.replace("in-sync", "equal");
+            }
             serde_json::to_vec(&synced).map_err(malformed)
         }
         "check" => {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use evenfold_core::apply::{Batch, LocalCopy, Move, Outcome, Report};
 use evenfold_core::batch::{Step, assemble};
 use evenfold_core::path::MAX_NAME;
+use evenfold_core::scope::Scope;
 use evenfold_core::snapshot::{Extent, Snapshot};
 use evenfold_core::{Change, Conflict, Dir, Entry, Name, RelPath, Side};
 use evenfold_engine::pair::Permission;
@@ -54,7 +55,7 @@ impl Node {
             Dispute::Refused(conflict) => self.resolve_refused(&case, conflict, keep).await?,
         }
         self.note_decision(&case, keep).await?;
-        self.carry_on(&case.relationship).await;
+        self.carry_on(&case.relationship, &case.path).await;
         Ok(())
     }
 
@@ -184,7 +185,7 @@ impl Node {
     }
 
     /// Lets the decision travel. Where the hub cannot be reached it does so later, like any edit.
-    async fn carry_on(&self, relationship: &Relationship) {
+    async fn carry_on(&self, relationship: &Relationship, path: &RelPath) {
         let Some(spoke) = relationship.spoke() else { return };
         let idle = {
             let state = spoke.driver.state();
@@ -194,7 +195,11 @@ impl Node {
         if idle {
             return;
         }
-        if let Err(error) = spoke.driver.cycle(Look::Current, Permission::Normal).await {
+        // By hand, only what was decided travels.
+        let by_hand = relationship.tracking().is_some();
+        let paths = if by_hand { vec![path.clone()] } else { Vec::new() };
+        let scope = Scope { paths, ..Scope::whole() };
+        if let Err(error) = spoke.driver.cycle_within(Look::Current, Permission::Normal, scope).await {
             tracing::info!(%error, "a decision has not travelled yet");
         }
     }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use evenfold_core::scope::Direction;
 use tokio::sync::mpsc;
 
 use crate::api::{ApiError, Event, Reply, Request};
 use crate::control::Service;
+use crate::manual::TransferRequest;
 use crate::node::Node;
 
 /// A node as a service; what a caller holds.
@@ -45,6 +47,17 @@ impl Service for NodeService {
             Request::Sync { relationship, dry_run, wait, timeout_seconds } => Reply::Synced(Box::new(
                 node.sync(&relationship, dry_run, wait, timeout_seconds, events).await?,
             )),
+            Request::Push { relationship, paths, force, dry_run } => {
+                let request = TransferRequest { direction: Direction::Push, paths, force, dry_run };
+                Reply::Transfer(Box::new(node.transfer(&relationship, request, events).await?))
+            }
+            Request::Pull { relationship, paths, dry_run } => {
+                let request = TransferRequest { direction: Direction::Pull, paths, force: false, dry_run };
+                Reply::Transfer(Box::new(node.transfer(&relationship, request, events).await?))
+            }
+            Request::Track { relationship, paths, tracked } => {
+                Reply::Tracked(node.track(&relationship, &paths, tracked).await?)
+            }
             Request::Apply { plan } => Reply::Synced(Box::new(node.apply_plan(&plan, events).await?)),
             Request::Check { relationship, deep } => Reply::Check(node.check(&relationship, deep).await?),
             Request::Why { relationship, path } => Reply::Why(node.why(&relationship, &path).await?),

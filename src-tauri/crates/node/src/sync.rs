@@ -4,15 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenfold_core::Digest;
+use evenfold_core::scope::{Direction, Scope};
 use evenfold_engine::pair::Permission;
 use evenfold_engine::{CycleError, CycleReport, Ending, EndpointError, Look};
 use tokio::sync::mpsc;
 
-use crate::api::{ApiError, ErrorCode, Event, Progress as ProgressInfo, RelationshipStatus, Synced};
+use crate::api::{
+    ApiError, ErrorCode, Event, PathText, Progress as ProgressInfo, RelationshipStatus, Synced,
+};
 use crate::node::{Node, db};
 use crate::plans::plan_info;
 use crate::record::now_micros;
 use crate::relationship::{Relationship, Spoke};
+use crate::text::path_text;
+use crate::versions::rel_path;
 
 /// How often a running cycle tells how far it is: four times a second at most.
 const TELL_PROGRESS: Duration = Duration::from_millis(250);
@@ -81,6 +86,10 @@ impl Node {
         events: mpsc::Sender<Event>,
     ) -> Result<Synced, ApiError> {
         match relationship.spoke() {
+            // The others' folders are nobody's to change from here.
+            Some(_) if relationship.tracking().is_some() => {
+                self.sync_spoke(relationship, true, false, events).await
+            }
             Some(_) => {
                 let mut mine = self.sync_spoke(relationship, true, false, events.clone()).await?;
                 for _ in 0..ROUNDS {
@@ -161,7 +170,7 @@ impl Node {
     ) -> Result<Synced, ApiError> {
         let look = if full { Look::Full } else { Look::Current };
         let permission = if plan_only { Permission::PlanOnly } else { Permission::Normal };
-        self.cycle(relationship, look, permission, events).await
+        self.cycle(relationship, look, permission, Scope::whole(), events).await
     }
 
     async fn cycle(
@@ -169,28 +178,45 @@ impl Node {
         relationship: &Arc<Relationship>,
         look: Look,
         permission: Permission,
+        scope: Scope,
         events: mpsc::Sender<Event>,
     ) -> Result<Synced, ApiError> {
         let Some(spoke) = relationship.spoke() else {
             return Err(ApiError::new(ErrorCode::Internal, "a hub has no pair of its own"));
         };
+        match self.run_cycle(relationship, look, permission, scope.clone(), events).await {
+            Ok(report) => self.answer(relationship, spoke, &scope, &report).await,
+            Err(error) => self.failure(relationship, spoke, error).await,
+        }
+    }
+
+    /// Runs one cycle of this spoke's pair, telling how far it is.
+    pub(crate) async fn run_cycle(
+        self: &Arc<Self>,
+        relationship: &Arc<Relationship>,
+        look: Look,
+        permission: Permission,
+        scope: Scope,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Arc<CycleReport>, CycleError> {
+        let Some(spoke) = relationship.spoke() else {
+            let message = "a hub has no pair of its own".to_owned();
+            let error = EndpointError::Failed { code: "hub".to_owned(), message };
+            return Err(CycleError::Endpoint(evenfold_core::Side::Ours, error));
+        };
         let id = relationship.row().id.to_string();
-        let cycle = spoke.driver.cycle(look, permission);
+        let cycle = spoke.driver.cycle_within(look, permission, scope);
         tokio::pin!(cycle);
         let mut meter = Meter::default();
-        let result = loop {
+        loop {
             tokio::select! {
-                result = &mut cycle => break result,
+                result = &mut cycle => return result,
                 () = tokio::time::sleep(TELL_PROGRESS) => {
                     let progress = meter.read(&spoke.progress);
                     // A listener that is gone or slow needs no progress.
                     _ = events.try_send(Event::Progress { id: id.clone(), progress });
                 }
             }
-        };
-        match result {
-            Ok(report) => self.answer(relationship, spoke, &report).await,
-            Err(error) => self.failure(relationship, spoke, error).await,
         }
     }
 
@@ -198,11 +224,12 @@ impl Node {
         &self,
         relationship: &Relationship,
         spoke: &Spoke,
+        scope: &Scope,
         report: &CycleReport,
     ) -> Result<Synced, ApiError> {
         let outcome = match &report.ending {
             Ending::Equal => "equal",
-            Ending::Differs => "differs",
+            Ending::Differs | Ending::MovedOn => "differs",
             Ending::Conflicts => "conflicts",
             Ending::Held(_) => "held",
             Ending::Planned => "planned",
@@ -214,7 +241,7 @@ impl Node {
             info
         });
         if shown {
-            self.keep_plan(relationship, report).await?;
+            self.keep_plan(relationship, report, scope).await?;
         }
         let status = self.relationship_status(relationship).await?;
         Ok(Synced { plan, files: report.files, bytes: report.bytes, ..synced(outcome, status) })
@@ -232,32 +259,50 @@ impl Node {
                 let status = self.relationship_status(relationship).await?;
                 Ok(synced("unknown", status))
             }
+            error => Err(self.cycle_failed(relationship, spoke, error)),
+        }
+    }
+
+    /// Puts a failed cycle into words.
+    pub(crate) fn cycle_failed(
+        &self,
+        relationship: &Relationship,
+        spoke: &Spoke,
+        error: CycleError,
+    ) -> ApiError {
+        match error {
             CycleError::PlanOutdated => {
                 let message = "the folders have changed since this plan was made; nothing was changed";
                 let hint = format!("make a new one: evenfold sync {} --dry-run", relationship.row().name);
-                Err(ApiError::new(ErrorCode::PlanOutdated, message).with_hint(hint))
+                ApiError::new(ErrorCode::PlanOutdated, message).with_hint(hint)
             }
+            CycleError::Paused => ApiError::new(ErrorCode::Refused, error.to_string()),
             CycleError::Endpoint(side, error) => {
                 let machine = match side {
                     evenfold_core::Side::Ours => &self.name,
                     evenfold_core::Side::Theirs => &spoke.hub_name,
                 };
                 let message = format!("syncing stopped on {machine}: {error}; what was done is recorded");
-                Err(ApiError::new(ErrorCode::Io, message).with_hint("it is tried again by itself"))
+                ApiError::new(ErrorCode::Io, message).with_hint("it is tried again by itself")
             }
-            CycleError::Store(error) => Err(ApiError::new(ErrorCode::Store, error.to_string())),
+            CycleError::Store(error) => ApiError::new(ErrorCode::Store, error.to_string()),
         }
     }
 
     /// Keeps the identity of a plan that was shown, so that it can be applied by it.
-    async fn keep_plan(&self, relationship: &Relationship, report: &CycleReport) -> Result<(), ApiError> {
+    pub(crate) async fn keep_plan(
+        &self,
+        relationship: &Relationship,
+        report: &CycleReport,
+        scope: &Scope,
+    ) -> Result<(), ApiError> {
         let id = report.plan.id();
         let summary = evenfold_store::PlanSummary {
             id: id.short(16),
             relationship: relationship.row().id,
             created: now_micros(),
             kind: "plan".to_owned(),
-            summary: "{}".to_owned(),
+            summary: scope_text(scope),
             state: evenfold_store::PlanState::Open,
         };
         // A plan is made again from the folders and compared by its identity: that is all that must be kept.
@@ -278,7 +323,8 @@ impl Node {
         let row = self.store.plans().get(plan).await.map_err(db)?.ok_or_else(unknown)?;
         let id = <[u8; 32]>::try_from(row.body.as_slice()).map(Digest).map_err(|_| unknown())?;
         let relationship = self.by_id(row.summary.relationship).ok_or_else(unknown)?;
-        let result = self.cycle(&relationship, Look::Full, Permission::Exactly(id), events).await;
+        let scope = scope_of(&row.summary.summary).ok_or_else(unknown)?;
+        let result = self.cycle(&relationship, Look::Full, Permission::Exactly(id), scope, events).await;
         let state = match &result {
             Ok(_) => evenfold_store::PlanState::Applied,
             Err(_) => evenfold_store::PlanState::Superseded,
@@ -286,6 +332,41 @@ impl Node {
         self.store.plans().set_state(plan, state).await.map_err(db)?;
         result
     }
+}
+
+/// What of a plan was to be carried out, as it is kept with the plan's identity.
+#[derive(serde::Serialize, serde::Deserialize, Default)]
+struct KeptScope {
+    #[serde(default)]
+    direction: String,
+    #[serde(default)]
+    paths: Vec<PathText>,
+    #[serde(default)]
+    force: bool,
+}
+
+fn scope_text(scope: &Scope) -> String {
+    let direction = match scope.direction {
+        Direction::Both => "",
+        Direction::Push => "push",
+        Direction::Pull => "pull",
+    };
+    let paths = scope.paths.iter().map(|path| path_text(path.as_bytes())).collect();
+    let kept = KeptScope { direction: direction.to_owned(), paths, force: scope.force };
+    // Text and numbers can always be written.
+    serde_json::to_string(&kept).unwrap_or_default()
+}
+
+fn scope_of(text: &str) -> Option<Scope> {
+    let kept: KeptScope = serde_json::from_str(text).ok()?;
+    let direction = match kept.direction.as_str() {
+        "" => Direction::Both,
+        "push" => Direction::Push,
+        "pull" => Direction::Pull,
+        _ => return None,
+    };
+    let paths = kept.paths.iter().map(|path| rel_path(path).ok()).collect::<Option<_>>()?;
+    Some(Scope { direction, paths, force: kept.force })
 }
 
 fn synced(outcome: &str, status: RelationshipStatus) -> Synced {

@@ -82,6 +82,10 @@ impl Node {
             held: held.as_deref(),
             paused: state.paused,
             manual: relationship.settings().trigger == Trigger::Manual,
+            by_hand: relationship.tracking().is_some(),
+            untracked: relationship.tracking().is_some()
+                && entry_at(&report.ours, path).is_none()
+                && own.is_some_and(|own| entry_at(&own.tree, path).is_some()),
             ours: &self.name,
             theirs: &spoke.hub_name,
         };

@@ -25,6 +25,7 @@ mod relationships;
 mod row;
 mod settings;
 mod store;
+mod tracking;
 mod versions;
 
 pub use ancestor::{Ancestor, AncestorCommit, Put};
@@ -42,6 +43,7 @@ pub use record::Record;
 pub use relationships::{Pause, RelationshipRow, Relationships};
 pub use settings::{SettingRow, Settings};
 pub use store::Store;
+pub use tracking::Tracking;
 pub use versions::{VersionRow, Versions};
 
 /// Microseconds since 1970-01-01T00:00:00Z; may be negative.

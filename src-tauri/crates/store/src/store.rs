@@ -14,6 +14,7 @@ use crate::peers::Peers;
 use crate::plans::Plans;
 use crate::relationships::Relationships;
 use crate::settings::Settings;
+use crate::tracking::Tracking;
 use crate::versions::Versions;
 
 /// The state of a node. Cheap to clone; all clones share the connections.
@@ -84,6 +85,11 @@ impl Store {
     /// Small values by name.
     pub fn settings(&self) -> Settings<'_> {
         Settings { store: self }
+    }
+
+    /// Paths that somebody chose by hand.
+    pub fn tracking(&self) -> Tracking<'_> {
+        Tracking { store: self }
     }
 
     /// Finishes running statements and closes the file. Dropping all clones does so, too, but nobody can wait for it.

@@ -97,7 +97,7 @@ pub(crate) async fn send_batch(outbox: &mut Outbox, batch: &Batch, refer: bool) 
         Some(Entry::Dir(dir)) if refer && dir.totals().items() >= REFER => Slot::At(Hash(dir.digest())),
         Some(_) => Slot::Inline,
     };
-    outbox.push(&Message::Batch { id: batch.id }).await?;
+    outbox.push(&Message::Batch { id: batch.id, together: batch.together, again: batch.again }).await?;
     for Move { from, to, entry } in &batch.moves {
         let (from, to, slot) = (Blob(from.as_bytes()), Blob(to.as_bytes()), slot(Some(entry)));
         outbox.push(&Message::Move { from, to, entry: slot }).await?;
@@ -171,7 +171,9 @@ pub(crate) fn receive_first(first: &Message<'_>, body: &mut Body) -> Result<bool
 
 fn receive_element(message: &Message<'_>, body: &mut Body) -> Result<(), WireError> {
     match *message {
-        Message::Batch { id } => body.batch.id = id,
+        Message::Batch { id, together, again } => {
+            body.batch = Batch { id, together, again, ..std::mem::take(&mut body.batch) };
+        }
         Message::Item { digest, size, path } => {
             room(&body.batch.items)?;
             body.batch.items.push(convert::item(digest, size, path)?);

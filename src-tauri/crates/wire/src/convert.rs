@@ -105,6 +105,7 @@ pub(crate) fn refusal(wire: WireRefusal<'_>) -> Refusal {
         WireRefusal::NameNotPossible => Refusal::NameNotPossible,
         WireRefusal::HoldsUntracked => Refusal::HoldsUntracked,
         WireRefusal::WaitsForMove => Refusal::WaitsForMove,
+        WireRefusal::WaitsForOthers => Refusal::WaitsForOthers,
         WireRefusal::Io(words) => Refusal::Io(cut(words, MAX_WORDS).to_owned()),
     }
 }
@@ -119,6 +120,7 @@ pub(crate) fn wire_refusal(refusal: &Refusal) -> WireRefusal<'_> {
         Refusal::NameNotPossible => WireRefusal::NameNotPossible,
         Refusal::HoldsUntracked => WireRefusal::HoldsUntracked,
         Refusal::WaitsForMove => WireRefusal::WaitsForMove,
+        Refusal::WaitsForOthers => WireRefusal::WaitsForOthers,
         Refusal::Io(words) => WireRefusal::Io(cut(words, MAX_WORDS)),
     }
 }

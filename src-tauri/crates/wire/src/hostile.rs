@@ -34,7 +34,7 @@ fn sample() -> Vec<u8> {
     let file = WireFile { digest: Hash(Digest::of(b"x")), size: 300, secs: -5, nanos: 7, mode: 0o644 };
     let name = |bytes: &'static [u8]| Blob(bytes);
     framed(&[
-        Message::Batch { id: 77 },
+        Message::Batch { id: 77, together: true, again: false },
         Message::Move { from: Blob(b"a/b"), to: Blob(b"c"), entry: Slot::Inline },
         Message::Dir { name: name(b""), mode: 0o755 },
         Message::File { name: name(b"f1"), file },

@@ -92,6 +92,7 @@ pub(crate) enum WireRefusal<'a> {
     NameNotPossible,
     HoldsUntracked,
     WaitsForMove,
+    WaitsForOthers,
     Io(&'a str),
 }
 
@@ -227,6 +228,8 @@ pub(crate) enum Message<'a> {
     // A batch.
     Batch {
         id: u128,
+        together: bool,
+        again: bool,
     },
     Move {
         #[serde(borrow)]

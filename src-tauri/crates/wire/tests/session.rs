@@ -54,15 +54,17 @@ fn batches() -> impl Strategy<Value = Batch> {
     let copies = (any::<[u8; 32]>(), names()).prop_map(|(d, path)| LocalCopy { digest: Digest(d), path });
     let bases = (any::<u32>(), names()).prop_map(|(item, path)| Basis { item, path });
     (
-        any::<u128>(),
+        (any::<u128>(), any::<bool>(), any::<bool>()),
         prop::collection::vec(moves, 0..3),
         prop::collection::vec(changes, 0..5),
         prop::collection::vec(items(), 0..5),
         prop::collection::vec(copies, 0..3),
         prop::collection::vec(bases, 0..3),
     )
-        .prop_map(|(id, moves, changes, items, copies, bases)| Batch {
+        .prop_map(|((id, together, again), moves, changes, items, copies, bases)| Batch {
             id,
+            together,
+            again,
             moves,
             changes,
             items,
@@ -82,6 +84,7 @@ fn refusals() -> impl Strategy<Value = Refusal> {
         Just(Refusal::NameNotPossible),
         Just(Refusal::HoldsUntracked),
         Just(Refusal::WaitsForMove),
+        Just(Refusal::WaitsForOthers),
         ".{0,20}".prop_map(Refusal::Io),
     ]
 }

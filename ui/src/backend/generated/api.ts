@@ -239,6 +239,17 @@ role?: string | null,
 /** Settings of this endpoint. */
 settings: Array<[string, string]>, };
 
+/** A path that did not travel. */
+export type LeftPath = {
+/** Stable code of the reason. */
+reason: string,
+/** The reason in words. */
+detail: string,
+/** The path; bytes that are not UTF-8 are replaced. */
+path: string,
+/** The exact bytes in base64, only where `path` had to replace some. */
+path_bytes?: string | null, };
+
 /** What happens on one side. */
 export type Movement = {
 /** New files. */
@@ -421,7 +432,7 @@ error: ErrorInfo | null,
 retry_at: string | null, };
 
 /** Answers. */
-export type Reply = { "reply": "done" } | { "reply": "node", "data": NodeInfo } | { "reply": "offer", "data": Offer } | { "reply": "paired", "data": Paired } | { "reply": "peers", "data": Array<PeerInfo> } | { "reply": "ping", "data": Ping } | { "reply": "relationship", "data": RelationshipInfo } | { "reply": "relationships", "data": Array<RelationshipInfo> } | { "reply": "preview", "data": PlanInfo } | { "reply": "status", "data": Status } | { "reply": "synced", "data": Synced } | { "reply": "check", "data": Check } | { "reply": "why", "data": Why } | { "reply": "conflicts", "data": Array<ConflictInfo> } | { "reply": "history", "data": Array<HistoryRow> } | { "reply": "versions", "data": Array<VersionInfo> } | { "reply": "restored", "data": Restored } | { "reply": "doctor", "data": Array<DoctorFinding> } | { "reply": "gc", "data": GcReport } | { "reply": "log", "data": Array<string> } | { "reply": "config", "data": Array<ConfigEntry> };
+export type Reply = { "reply": "done" } | { "reply": "node", "data": NodeInfo } | { "reply": "offer", "data": Offer } | { "reply": "paired", "data": Paired } | { "reply": "peers", "data": Array<PeerInfo> } | { "reply": "ping", "data": Ping } | { "reply": "relationship", "data": RelationshipInfo } | { "reply": "relationships", "data": Array<RelationshipInfo> } | { "reply": "preview", "data": PlanInfo } | { "reply": "status", "data": Status } | { "reply": "synced", "data": Synced } | { "reply": "transfer", "data": Transfer } | { "reply": "tracked", "data": Tracked } | { "reply": "check", "data": Check } | { "reply": "why", "data": Why } | { "reply": "conflicts", "data": Array<ConflictInfo> } | { "reply": "history", "data": Array<HistoryRow> } | { "reply": "versions", "data": Array<VersionInfo> } | { "reply": "restored", "data": Restored } | { "reply": "doctor", "data": Array<DoctorFinding> } | { "reply": "gc", "data": GcReport } | { "reply": "log", "data": Array<string> } | { "reply": "config", "data": Array<ConfigEntry> };
 
 /** What may be asked of a node. */
 export type Request = { "request": "node-show" } | { "request": "pair-offer",
@@ -485,7 +496,27 @@ dry_run: boolean,
 /** Waits until all reachable endpoints were compared and are equal, or something needs a person. */
 wait: boolean,
 /** Gives up waiting after this many seconds (the sync itself goes on). */
-timeout_seconds?: number | null, } | { "request": "apply",
+timeout_seconds?: number | null, } | { "request": "push",
+/** Name or id. */
+relationship: string,
+/** Only these paths below the root; everything that is tracked if there are none. */
+paths: Array<PathText>,
+/** Sends everything again, over whatever the hub has; what that replaces becomes a version. */
+force: boolean,
+/** Only makes a plan and keeps it. */
+dry_run: boolean, } | { "request": "pull",
+/** Name or id. */
+relationship: string,
+/** Only these paths below the root; everything if there are none. */
+paths: Array<PathText>,
+/** Only makes a plan and keeps it. */
+dry_run: boolean, } | { "request": "track",
+/** Name or id. */
+relationship: string,
+/** Paths below the root, each with everything below; none only asks. */
+paths: Array<PathText>,
+/** Whether they are tracked from now on, or take no part. */
+tracked: boolean, } | { "request": "apply",
 /** Id of the plan. */
 plan: string, } | { "request": "check",
 /** Name or id. */
@@ -549,6 +580,35 @@ plan: PlanInfo | null,
 files: number,
 /** Bytes of content that travelled. */
 bytes: number, };
+
+/** Which paths are chosen by hand. */
+export type Tracked = {
+/** What changed just now. */
+changed: Array<PathText>,
+/** What was so already. */
+already: Array<PathText>,
+/** All that is tracked, each with everything below it. */
+tracked: Array<PathText>,
+/** All that takes no part, each with everything below it. */
+untracked: Array<PathText>, };
+
+/** What became of a push or pull. */
+export type Transfer = {
+/**
+ * `pushed`, `pulled`, `unchanged`, `refused` (nothing was sent), `conflicts`, `incomplete`, `held`, `planned`,
+ * `unknown`.
+ */
+outcome: string,
+/** Files, folders and links put in place or taken away. */
+files: number,
+/** Bytes of content that travelled. */
+bytes: number,
+/** What did not travel, and why. */
+left: Array<LeftPath>,
+/** The plan, for a dry run or a halt. */
+plan: PlanInfo | null,
+/** State afterwards. */
+status: RelationshipStatus, };
 
 /** An earlier content. */
 export type VersionInfo = {

@@ -20,6 +20,7 @@ mod instances;
 mod interrupted;
 #[cfg(debug_assertions)]
 mod kill_sweep;
+mod manual;
 mod mirror;
 mod names;
 mod plans;

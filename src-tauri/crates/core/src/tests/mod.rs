@@ -6,5 +6,7 @@ mod deep;
 mod diff;
 mod reconcile;
 mod safety;
+mod scope;
 mod select;
 mod settle;
+mod tracking;

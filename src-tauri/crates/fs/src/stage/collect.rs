@@ -37,7 +37,7 @@ pub(super) fn collect<D: Disk>(
     }
     let mut walk = Walk { site, layout: &layout, at: 0, stuck: None };
     let ready = batch.changes.iter().map(|change| match &change.new {
-        Some(_) if needs_content(change) => walk.change(&change.path),
+        Some(_) if needs_content(batch, change) => walk.change(&change.path),
         _ => Ready::Nothing,
     });
     Staged { ready: ready.collect(), dirs, synced }

@@ -76,7 +76,7 @@ impl<'a> Layout<'a> {
         let room = site.disk.space().map_or(u64::MAX, |(free, _)| free.saturating_sub(site.rules.reserve));
         let mut layout = Layout { nodes: Vec::new(), bases: Vec::new(), by_digest: Vec::new(), room };
         for (n, change) in batch.changes.iter().enumerate() {
-            let (true, Some(entry)) = (needs_content(change), &change.new) else { continue };
+            let (true, Some(entry)) = (needs_content(batch, change), &change.new) else { continue };
             let Ok(name) = Name::new(n.to_string().as_bytes()) else { continue };
             let base = layout.base(folder.join(&name));
             layout.add(site, entry, None, base, &change.path);

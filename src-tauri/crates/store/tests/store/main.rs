@@ -6,6 +6,7 @@ mod crash;
 mod history;
 mod opening;
 mod tables;
+mod tracking;
 
 use evenfold_core::{Child, Digest, Entry, File, Mode, Mtime, Name, RelPath, Symlink};
 use evenfold_store::{Pause, RelationshipRow, Store};

@@ -281,6 +281,7 @@ impl World {
             None => {
                 let ours = End { node: Arc::clone(node), caller: Arc::clone(node), link: None };
                 let settings = PairSettings {
+                    tracking: None,
                     policy: self.settings.policy,
                     guard: Guard::default(),
                     takes_part: Arc::new(|_, _| true),
