@@ -1,0 +1,59 @@
+// The desktop around the window, made up.
+
+import type { AppSettings, Autostart, ShellBackend, Theme } from '../backend'
+
+/** Reads `theme`, `locale`, `pick` (the folder that the next pickers give). */
+export function fakeShell(query: URLSearchParams): ShellBackend {
+  let settings: AppSettings = {
+    theme: 'system',
+    locale: (query.get('locale') as AppSettings['locale'] | null) ?? 'system',
+    notifications: { needs_you: true, daily_summary: false },
+    close_to_tray: true,
+  }
+  let autostart: Autostart = {
+    enabled: false,
+    path: '/home/ada/.config/autostart/evenfold.desktop',
+    problem: null,
+  }
+  const picks = query.getAll('pick')
+  return {
+    info: () =>
+      Promise.resolve({
+        version: '0.1.0',
+        attached: query.has('attached'),
+        tray: !query.has('no-tray'),
+        platform: 'linux',
+        theme: query.get('theme') as Theme | null,
+        locale: query.get('locale') ?? 'en-GB',
+        home: '/home/ada',
+      }),
+    pickFolder: () => Promise.resolve({ path: picks.shift() ?? '/home/ada/Photos' }),
+    openPath: () => Promise.resolve(),
+    revealPath: () => Promise.resolve(),
+    autostart: () => Promise.resolve(autostart),
+    setAutostart: (enabled) => {
+      autostart = { ...autostart, enabled }
+      return Promise.resolve(autostart)
+    },
+    settings: () => Promise.resolve(settings),
+    setSettings: (changed) => {
+      settings = changed
+      return Promise.resolve()
+    },
+    notifyTest: () => Promise.resolve(),
+    quit: () => Promise.resolve(),
+    readText: (_relationship, what) => {
+      const name = 'path' in what ? what.path.path : what.version
+      if (/\.(jpg|png)$/.test(name)) return Promise.resolve({ kind: 'binary' })
+      const mine = name.includes('conflict')
+      return Promise.resolve({
+        kind: 'text',
+        text: `# Report\n\nThe harbour opens at ${mine ? 'eight' : 'seven'}.\nTides are listed below.\n\n- Monday 06:12\n- Tuesday 07:01\n${mine ? '- Wednesday 07:48\n' : ''}`,
+      })
+    },
+    scanFolder: (_path, patterns) =>
+      Promise.resolve({ files: 1204, bytes: 8_100_000_000, ignored: patterns.length * 304, free_bytes: 210_000_000_000 }),
+    onTheme: () => Promise.resolve(() => {}),
+    onNavigate: () => Promise.resolve(() => {}),
+  }
+}

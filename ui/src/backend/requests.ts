@@ -1,0 +1,147 @@
+// What may be asked of a node and what comes back, so that each request knows the type of its reply.
+
+import type {
+  Check,
+  ConfigEntry,
+  ConflictInfo,
+  DoctorFinding,
+  GcReport,
+  HistoryQuery,
+  HistoryRow,
+  Join,
+  NodeInfo,
+  Offer,
+  Paired,
+  PathText,
+  PeerInfo,
+  Ping,
+  PlanInfo,
+  RelationshipInfo,
+  Restored,
+  Setting,
+  Status,
+  Synced,
+  VersionInfo,
+  Why,
+} from './types'
+import type { WishedReplies, WishedRequest } from './wishes'
+
+export type Request =
+  | { request: 'node-show' }
+  | { request: 'pair-offer'; minutes: number; share: string | null }
+  | { request: 'pair-wait'; code: string }
+  | { request: 'pair-accept'; code: string; address: string }
+  | { request: 'peer-list' }
+  | { request: 'peer-rename'; peer: string; name: string }
+  | { request: 'peer-remove'; peer: string }
+  | { request: 'peer-ping'; peer: string }
+  | { request: 'share'; path: PathText; name: string; kind: string; settings: Setting[] }
+  | ({ request: 'join-preview' } & Join)
+  | ({ request: 'join' } & Join)
+  | { request: 'rel-add'; name: string; kind: string; path: PathText; target: string; settings: Setting[] }
+  | { request: 'rel-list' }
+  | { request: 'rel-show'; relationship: string }
+  | { request: 'rel-edit'; relationship: string; settings: Setting[] }
+  | { request: 'rel-pause'; relationship: string }
+  | { request: 'rel-resume'; relationship: string }
+  | { request: 'rel-remove'; relationship: string }
+  | { request: 'status'; relationship: string | null }
+  | { request: 'sync'; relationship: string; dry_run: boolean; wait: boolean; timeout_seconds: number | null }
+  | { request: 'apply'; plan: string }
+  | { request: 'check'; relationship: string; deep: boolean }
+  | { request: 'why'; relationship: string; path: PathText }
+  | { request: 'conflicts'; relationship: string | null }
+  | { request: 'resolve'; id: string; keep: string }
+  | ({ request: 'history' } & HistoryQuery)
+  | { request: 'versions'; relationship: string; path: PathText }
+  | {
+      request: 'restore'
+      relationship: string
+      path: PathText
+      at: string | null
+      version: string | null
+      to: PathText | null
+    }
+  | { request: 'doctor' }
+  | { request: 'gc' }
+  | { request: 'log'; lines: number }
+  | { request: 'config-show' }
+  | WishedRequest
+
+/** Type of the `data` that each kind of reply carries. */
+export interface Replies extends WishedReplies {
+  done: undefined
+  node: NodeInfo
+  offer: Offer
+  paired: Paired
+  peers: PeerInfo[]
+  ping: Ping
+  relationship: RelationshipInfo
+  relationships: RelationshipInfo[]
+  preview: PlanInfo
+  status: Status
+  synced: Synced
+  check: Check
+  why: Why
+  conflicts: ConflictInfo[]
+  history: HistoryRow[]
+  versions: VersionInfo[]
+  restored: Restored
+  doctor: DoctorFinding[]
+  gc: GcReport
+  log: string[]
+  config: ConfigEntry[]
+}
+
+export type ReplyName = keyof Replies
+
+export type Reply = { [N in ReplyName]: { reply: N; data: Replies[N] } }[ReplyName]
+
+/** Which reply a request has. */
+export interface ReplyNames {
+  'node-show': 'node'
+  'pair-offer': 'offer'
+  'pair-wait': 'paired'
+  'pair-accept': 'paired'
+  'peer-list': 'peers'
+  'peer-rename': 'done'
+  'peer-remove': 'done'
+  'peer-ping': 'ping'
+  share: 'relationship'
+  'join-preview': 'preview'
+  join: 'relationship'
+  'rel-add': 'relationship'
+  'rel-list': 'relationships'
+  'rel-show': 'relationship'
+  'rel-edit': 'relationship'
+  'rel-pause': 'done'
+  'rel-resume': 'done'
+  'rel-remove': 'done'
+  status: 'status'
+  sync: 'synced'
+  apply: 'synced'
+  check: 'check'
+  why: 'why'
+  conflicts: 'conflicts'
+  resolve: 'done'
+  history: 'history'
+  versions: 'versions'
+  restore: 'restored'
+  doctor: 'doctor'
+  gc: 'gc'
+  log: 'log'
+  'config-show': 'config'
+  nearby: 'nearby'
+  'peer-shares': 'peer-shares'
+  'rel-preview': 'preview'
+  'pause-all': 'done'
+  'resume-all': 'done'
+  transfers: 'transfers'
+  'drift-level': 'drift-level'
+  'drift-history': 'drift-history'
+  'check-items': 'check-items'
+  changes: 'changes'
+  'config-set': 'done'
+}
+
+export type ReplyData<R extends Request> = Replies[ReplyNames[R['request']]]

@@ -1,0 +1,326 @@
+// The public API of a node as JSON, after `node/src/api.rs` and `node/src/api/data.rs`.
+
+/** A path; `path_bytes` (base64) is there only where `path` had to replace bytes that are not UTF-8. */
+export interface PathText {
+  path: string
+  path_bytes?: string
+}
+
+export type Setting = [key: string, value: string]
+
+export type Kind = 'two-way' | 'mirror' | 'manual' | 'send-once' | 'relay' | 'compare'
+
+export type RelationshipState =
+  | 'in-sync'
+  | 'syncing'
+  | 'scanning'
+  | 'differs'
+  | 'conflicts'
+  | 'held'
+  | 'unknown'
+  | 'paused'
+  | 'waiting'
+
+export type Role = 'hub' | 'spoke' | 'source' | 'destination'
+
+export interface Join {
+  peer: string | null
+  share: string | null
+  path: PathText
+  role: string | null
+  settings: Setting[]
+}
+
+export interface HistoryQuery {
+  relationship?: string | null
+  /** Glob over paths. */
+  path?: string | null
+  /** RFC 3339, or a duration back from now such as `2h`. */
+  since?: string | null
+  node?: string | null
+  kind?: string | null
+  limit?: number | null
+  /** Only rows with a smaller id. */
+  before?: number | null
+}
+
+export interface NodeInfo {
+  name: string
+  fingerprint: string
+  addresses: string[]
+  home: string
+  version: string
+}
+
+export interface Offer {
+  code: string
+  addresses: string[]
+  expires_at: string
+}
+
+export interface Paired {
+  name: string
+  fingerprint: string
+  /** The short check that both sides show. */
+  check: string
+  share: string | null
+}
+
+export interface PeerInfo {
+  name: string
+  fingerprint: string
+  addresses: string[]
+  online: boolean
+  last_seen: string | null
+  offline_since: string | null
+  relationships: string[]
+}
+
+export interface Ping {
+  name: string
+  address: string
+  milliseconds: number
+  bytes_sent: number
+  bytes_received: number
+}
+
+export interface RelationshipInfo extends PathText {
+  id: string
+  name: string
+  kind: Kind
+  role: Role
+  hub: string | null
+  members: string[]
+  paused: boolean
+  settings: Setting[]
+}
+
+export interface Movement {
+  new: number
+  replaced: number
+  deleted: number
+  bytes: number
+}
+
+export interface ChangeInfo extends PathText {
+  /** Machine on which it happens. */
+  node: string
+  act: 'create' | 'replace' | 'delete' | 'metadata' | 'conflict-copy'
+  bytes: number
+  files: number
+}
+
+export interface HaltInfo {
+  code: string
+  message: string
+  hint: string
+  /** Plan that can be applied, where approving is possible. */
+  plan: string | null
+}
+
+export interface ErrorInfo {
+  code: string
+  message: string
+  hint: string
+}
+
+export interface PlanInfo {
+  id: string | null
+  kind: Kind | ''
+  ours: string
+  theirs: string
+  here: Movement
+  there: Movement
+  conflicts: number
+  blocked: number
+  free_here: number | null
+  free_there: number | null
+  changes: ChangeInfo[]
+  halt: HaltInfo | null
+}
+
+export interface DriftInfo {
+  files: number
+  bytes: number
+  oldest_seconds: number | null
+}
+
+export interface Progress {
+  phase: 'scanning' | 'comparing' | 'transferring' | 'applying' | 'committing'
+  files_done: number
+  files_total: number
+  bytes_done: number
+  bytes_total: number
+  bytes_per_second: number
+  eta_seconds: number | null
+}
+
+export interface EndpointStatus extends Partial<PathText> {
+  node: string
+  role: Role
+  online: boolean
+  last_seen: string | null
+}
+
+export interface RelationshipStatus {
+  id: string
+  name: string
+  kind: Kind
+  role: Role
+  state: RelationshipState
+  halt: HaltInfo | null
+  verified_at: string | null
+  unknown_since: string | null
+  endpoints: EndpointStatus[]
+  drift: DriftInfo | null
+  progress: Progress | null
+  conflicts: number
+  problems: number
+  error: ErrorInfo | null
+  retry_at: string | null
+  /** Until when it is paused, RFC 3339; absent or null: until somebody resumes it. */
+  paused_until?: string | null
+}
+
+export interface Status {
+  node: NodeInfo
+  relationships: RelationshipStatus[]
+}
+
+export interface Synced {
+  outcome: 'equal' | 'differs' | 'conflicts' | 'held' | 'unknown' | 'planned' | 'timeout' | 'started'
+  status: RelationshipStatus
+  plan: PlanInfo | null
+  files: number
+  bytes: number
+}
+
+export type Finding =
+  | 'in_sync'
+  | 'missing'
+  | 'stale'
+  | 'orphaned'
+  | 'moved'
+  | 'corrupt'
+  | 'conflict'
+  | 'error'
+  | 'excluded'
+  | 'unknown'
+
+export type Counts = Record<Finding, number>
+
+export interface CheckItem extends PathText {
+  /** As in `Counts`, with hyphens. */
+  finding: string
+  detail: string
+  bytes: number
+}
+
+export interface Check {
+  verified: boolean
+  unverified_reason: ErrorInfo | null
+  unknown_since: string | null
+  compared_at: string | null
+  counts: Counts
+  bytes: Counts
+  items: CheckItem[]
+}
+
+export interface WhyEndpoint {
+  node: string
+  in_sync: boolean
+  reason: string
+  evidence: string
+  next: string
+}
+
+export interface Why extends PathText {
+  endpoints: WhyEndpoint[]
+}
+
+export interface ConflictVersion extends PathText {
+  node: string
+  size: number | null
+  mtime: string | null
+  /** Whether it has the original name. */
+  current: boolean
+}
+
+export interface ConflictInfo extends PathText {
+  id: string
+  relationship: string
+  versions: ConflictVersion[]
+}
+
+export interface HistoryRow extends Partial<PathText> {
+  id: number
+  time: string
+  relationship: string
+  kind: string
+  node: string
+  on: string
+  bytes: number | null
+  detail: string | null
+}
+
+export interface VersionInfo extends PathText {
+  id: string
+  time: string
+  kind: 'file' | 'folder' | 'link'
+  size: number | null
+  mtime: string | null
+  reason: 'replaced' | 'deleted' | 'restored-over' | 'conflict'
+}
+
+export interface Restored extends PathText {
+  version: string
+  replaced: string | null
+}
+
+export interface DoctorFinding {
+  level: 'ok' | 'warning' | 'error'
+  check: string
+  message: string
+  hint: string | null
+}
+
+export interface GcReport {
+  versions: number
+  bytes: number
+  partials: number
+}
+
+export interface ConfigEntry {
+  key: string
+  value: string
+  origin: 'flag' | 'environment' | 'config.toml' | 'default'
+}
+
+export type ErrorCode =
+  | 'usage'
+  | 'setting'
+  | 'not-found'
+  | 'exists'
+  | 'folder'
+  | 'unreachable'
+  | 'key-changed'
+  | 'refused'
+  | 'pairing-failed'
+  | 'held'
+  | 'plan-outdated'
+  | 'already-running'
+  | 'store'
+  | 'timeout'
+  | 'io'
+  | 'internal'
+
+export interface ApiError {
+  code: ErrorCode
+  message: string
+  hint: string | null
+}
+
+export type Event =
+  | { event: 'relationship'; id: string }
+  | { event: 'progress'; id: string; progress: Progress }
+  | { event: 'peers' }

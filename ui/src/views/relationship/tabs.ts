@@ -1,0 +1,13 @@
+// The pages of a relationship. Each gets the relationship's status and reads what else it needs.
+
+import type { Component } from 'svelte'
+
+import type { RelationshipStatus } from '../../backend/types'
+import type { Tab } from '../../state/router.svelte'
+import Now from './Now.svelte'
+
+export type TabPage = Component<{ status: RelationshipStatus }>
+
+export const pages: Partial<Record<Tab, TabPage>> = {
+  now: Now,
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config'
+
+// Drives the built window in a real browser. One browser at a time: screenshots must not compete for the processor.
+export default defineConfig({
+  test: {
+    include: ['tests/ui/**/*.test.ts'],
+    environment: 'node',
+    fileParallelism: false,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+})
