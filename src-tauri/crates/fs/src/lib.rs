@@ -3,6 +3,7 @@
 //! The crate is synchronous: every call blocks. All of it is generic over [`disk::Disk`], so that a fake disk
 //! runs the very same code. [`replica::Replica`] is the door for the layers above.
 
+pub mod appear;
 pub mod apply;
 pub mod cache;
 pub mod chunk;

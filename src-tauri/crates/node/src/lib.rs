@@ -27,6 +27,7 @@ mod record;
 mod relations;
 mod relationship;
 mod remote;
+mod reopening;
 mod reporting;
 mod requests;
 mod resolve;

@@ -28,14 +28,12 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use crate::record::now_micros;
+use crate::reopening::Reopening;
 use crate::watcher::{self, Watching};
 use crate::writing::Writing;
 
 /// How late the digest cache is saved after a change.
 const SAVE_CACHE: Duration = Duration::from_secs(2);
-
-/// How often a folder that cannot be opened is looked for.
-const LOOK_FOR_FOLDER: Duration = Duration::from_secs(3);
 
 /// The folder of one relationship on this machine.
 pub(crate) struct LocalEndpoint {
@@ -49,10 +47,7 @@ pub(crate) struct LocalEndpoint {
     remembers: bool,
     /// Whether saving the digest cache is due.
     saving: AtomicBool,
-    /// Whether a task tries to open the folder again.
-    reopening: AtomicBool,
-    /// Whether the folder was let go for good.
-    closed: AtomicBool,
+    pub(crate) reopening: Reopening,
     settings: Mutex<LocalSettings>,
     open: Mutex<Open>,
     /// Held while the folder is being opened, so that it is opened once.
@@ -119,8 +114,7 @@ impl LocalEndpoint {
             store,
             remembers,
             saving: AtomicBool::new(false),
-            reopening: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
+            reopening: Reopening::default(),
             settings: Mutex::new(settings),
             open: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
@@ -162,12 +156,12 @@ impl LocalEndpoint {
         *lock(&self.settings) = settings;
         *lock(&self.open) = Open::default();
         *lock(&self.told) = None;
-        self.watch_again(Duration::ZERO);
+        self.await_folder(true);
     }
 
     /// Lets go of the folder and its watcher for good.
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
+        self.reopening.end();
         *lock(&self.open) = Open::default();
     }
 
@@ -199,7 +193,8 @@ impl LocalEndpoint {
             cache,
             parallel: true,
         };
-        let replica = Arc::new(blocking(move || open(&root, settings.mark, options)).await??);
+        let opened = blocking(move || open(&root, settings.mark, options)).await?;
+        let replica = Arc::new(opened.inspect_err(|_| self.await_folder(false))?);
         if let (Mark::Create, Identity::Marker { replica: identity }) = (settings.mark, replica.identity()) {
             lock(&self.settings).mark = Mark::Expect(Some(identity));
         }
@@ -238,42 +233,28 @@ impl LocalEndpoint {
             Err(error) => {
                 // The folder is opened anew at the next look, by its path: it may have come back.
                 *lock(&self.open) = Open::default();
-                self.watch_again(LOOK_FOR_FOLDER);
+                self.await_folder(false);
                 Err(scan_error(error))
             }
         }
     }
 
-    /// Opens the folder again after it was let go, so that it is watched although nobody asks for it: a hub's
-    /// folder is looked at by its spokes only, and they wait for its nudges.
-    fn watch_again(&self, wait: Duration) {
-        if !lock(&self.settings).watch || self.reopening.swap(true, Ordering::Relaxed) {
-            return;
+    /// Has the folder opened again as soon as it can be, where it is to be watched.
+    fn await_folder(&self, at_once: bool) {
+        if lock(&self.settings).watch {
+            self.reopening.begin(&self.me, &self.root, at_once);
         }
-        let me = self.me.clone();
-        tokio::spawn(async move {
-            let mut wait = wait;
-            loop {
-                tokio::time::sleep(wait).await;
-                let Some(local) = me.upgrade() else { return };
-                // Before the look: what fails from now on asks for the next attempt itself.
-                local.reopening.store(false, Ordering::Relaxed);
-                if local.closed.load(Ordering::Relaxed) || lock(&local.open).replica.is_some() {
-                    return;
-                }
-                if let Err(error) = local.replica().await {
-                    tracing::debug!(%error, "the folder cannot be opened yet");
-                    wait = LOOK_FOR_FOLDER;
-                    if local.reopening.swap(true, Ordering::Relaxed) {
-                        return;
-                    }
-                    continue;
-                }
-                // Its error has asked for the next attempt.
-                _ = local.look(Extent::Full).await;
-                return;
-            }
-        });
+    }
+
+    /// Tells whether the folder is open.
+    pub(crate) fn is_open(&self) -> bool {
+        lock(&self.open).replica.is_some()
+    }
+
+    /// Looks at everything, and lets those who wait for news know even if it is what it was.
+    pub(crate) async fn look_anew(&self) -> Result<(), EndpointError> {
+        *lock(&self.told) = None;
+        self.look(Extent::Full).await.map(drop)
     }
 
     /// Raises the nudge if the tree is not the one that was last told.
