@@ -5,9 +5,11 @@ import type { Component } from 'svelte'
 import type { RelationshipStatus } from '../../backend/types'
 import type { Tab } from '../../state/router.svelte'
 import Now from './Now.svelte'
+import Settings from './Settings.svelte'
 
 export type TabPage = Component<{ status: RelationshipStatus }>
 
 export const pages: Partial<Record<Tab, TabPage>> = {
   now: Now,
+  settings: Settings,
 }

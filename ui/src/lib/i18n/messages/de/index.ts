@@ -3,5 +3,7 @@ import { common } from './common'
 import { detail } from './detail'
 import { home } from './home'
 import { machines } from './machines'
+import { settings } from './settings'
+import { wizard } from './wizard'
 
-export const de: Record<keyof typeof en, string> = { ...common, ...home, ...detail, ...machines }
+export const de: Record<keyof typeof en, string> = { ...common, ...home, ...detail, ...machines, ...settings, ...wizard }

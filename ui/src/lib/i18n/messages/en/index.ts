@@ -4,5 +4,7 @@ import { common } from './common'
 import { detail } from './detail'
 import { home } from './home'
 import { machines } from './machines'
+import { settings } from './settings'
+import { wizard } from './wizard'
 
-export const en = { ...common, ...home, ...detail, ...machines } as const
+export const en = { ...common, ...home, ...detail, ...machines, ...settings, ...wizard } as const

@@ -1,0 +1,169 @@
+// A new relationship in three steps: where, what kind, preview. Nothing is written before `start`.
+
+import { ask, askIfKnown, BackendError, type FolderSummary } from '../backend/backend'
+import type { Kind, PathText, PlanInfo, Setting } from '../backend/types'
+import type { MessageKey } from '../lib/i18n/i18n.svelte'
+import { split } from '../lib/paths'
+import { Action } from './action.svelte'
+import type { App } from './app.svelte'
+import { Query } from './query.svelte'
+
+export const wizardSteps = ['where', 'kind', 'preview'] as const
+export type WizardStep = (typeof wizardSteps)[number]
+
+/** Longest pause in typing before the patterns are counted again. */
+const settle = 400
+
+export class Wizard {
+  readonly #app: App
+  step = $state<WizardStep>('where')
+  path = $state.raw<PathText>({ path: '' })
+  machine = $state('')
+  there = $state('')
+  name = $state('')
+  kind = $state<Kind>('two-way')
+  ignore = $state('')
+  /** Shows what is missing, once somebody tried to go on. */
+  tried = $state(false)
+
+  /** `null` data: this engine cannot look ahead. */
+  readonly preview = new Query<PlanInfo | null>()
+  readonly summary = new Query<FolderSummary>()
+  readonly start: Action<[], string>
+  #timer: ReturnType<typeof setTimeout> | null = null
+
+  missing = $derived.by((): MessageKey | null => {
+    if (this.path.path === '') return 'wizard.need.path'
+    if (this.machine === '') return 'wizard.need.machine'
+    if (!this.there.startsWith('/')) return 'wizard.need.there'
+    if (this.name.trim() === '' || /[:/]/.test(this.name)) return 'wizard.need.name'
+    return null
+  })
+
+  patterns = $derived(
+    this.ignore
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line !== ''),
+  )
+
+  constructor(app: App) {
+    this.#app = app
+    this.start = new Action(async () => {
+      const made = await ask(app.backend, { request: 'rel-add', ...this.#fields() })
+      app.node.refresh()
+      return made.id
+    })
+  }
+
+  choose(path: PathText): void {
+    this.path = path
+    const name = split(path.path)[1]
+    if (this.name === '') this.name = name.replaceAll(':', '-')
+  }
+
+  /** Goes to a step if everything before it is said. */
+  go(step: WizardStep): void {
+    this.tried = true
+    if (step !== 'where' && this.missing) return
+    this.step = step
+    if (step === 'preview') this.look()
+  }
+
+  look(): void {
+    const { backend } = this.#app
+    this.preview.reset()
+    void this.preview.load(() => askIfKnown(backend, { request: 'rel-preview', ...this.#fields() }))
+    this.count()
+  }
+
+  /** Counts what the patterns leave out, when the typing rests. */
+  count(): void {
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => {
+      void this.summary.load(() => this.#app.backend.shell.scanFolder(this.path, this.patterns))
+    }, settle)
+  }
+
+  #fields() {
+    return {
+      name: this.name.trim(),
+      kind: this.kind,
+      path: this.path,
+      target: `${this.machine}:${this.there}`,
+      settings: this.patterns.map((pattern): Setting => ['exclude', pattern]),
+    }
+  }
+}
+
+/** Joins what another machine shares: which, where, preview. */
+export class JoinWizard {
+  readonly #app: App
+  step = $state<'code' | 'folder' | 'preview'>('code')
+  way = $state<'code' | 'peer'>('code')
+  code = $state('')
+  address = $state('')
+  machine = $state('')
+  share = $state('')
+  path = $state.raw<PathText>({ path: '' })
+  tried = $state(false)
+  readonly pair: Action<[], { name: string; check: string; fingerprint: string; share: string | null }>
+  readonly shares = new Query<string[] | null>()
+  readonly preview = new Query<PlanInfo>()
+  readonly start: Action<[], string>
+
+  constructor(app: App) {
+    this.#app = app
+    this.pair = new Action(async () => {
+      const paired = await ask(app.backend, {
+        request: 'pair-accept',
+        code: this.code.trim(),
+        address: this.address.trim(),
+      })
+      this.machine = paired.name
+      this.share = paired.share ?? ''
+      app.node.refresh()
+      return paired
+    })
+    this.start = new Action(async () => {
+      const made = await ask(app.backend, { request: 'join', ...this.#fields() })
+      app.node.refresh()
+      return made.id
+    })
+  }
+
+  /** Reads what the chosen machine offers, where its engine and ours can say so. */
+  readShares(): void {
+    const peer = this.machine
+    this.shares.reset()
+    if (peer === '') return
+    void this.shares.load(async () => {
+      const found = await askIfKnown(this.#app.backend, { request: 'peer-shares', peer })
+      return found ? found.filter((one) => !one.joined).map((one) => one.name) : null
+    })
+  }
+
+  look(): void {
+    this.step = 'preview'
+    this.preview.reset()
+    void this.preview.load(() => ask(this.#app.backend, { request: 'join-preview', ...this.#fields() }))
+  }
+
+  /** Undoes a pairing whose check was not the same on both screens. */
+  async refuse(): Promise<void> {
+    const paired = this.pair.result
+    this.pair.reset()
+    if (!paired) return
+    try {
+      await ask(this.#app.backend, { request: 'peer-remove', peer: paired.fingerprint })
+    } catch (thrown) {
+      this.#app.toasts.error(BackendError.from(thrown))
+    }
+    this.machine = ''
+    this.#app.node.refresh()
+  }
+
+  #fields() {
+    return { peer: this.machine, share: this.share.trim(), path: this.path, role: null, settings: [] as Setting[] }
+  }
+}

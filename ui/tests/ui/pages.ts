@@ -1,0 +1,117 @@
+// Every page in every state that is looked at, as data: name, world, address, and what is done before looking.
+
+import type { Page } from 'playwright-core'
+
+export interface Look {
+  name: string
+  query: string
+  route: string
+  /** What is done first. */
+  before?: (page: Page) => Promise<void>
+  /** Words that must be there. */
+  says?: string[]
+  size?: [width: number, height: number]
+}
+
+const photos = '/relationships/Photos/now'
+const press = (key: string) => (page: Page) => page.keyboard.press(key)
+const click = (name: string | RegExp) => (page: Page) => page.getByRole('button', { name }).first().click()
+
+async function wizardTo(page: Page, step: 'kind' | 'preview') {
+  await page.getByLabel('Folder on this machine').fill('/home/ada/Photos')
+  await page.getByLabel('Machine', { exact: true }).selectOption('nas')
+  await page.getByLabel('Folder on nas').fill('/srv/photos')
+  await page.getByLabel('Name', { exact: true }).fill('Holiday')
+  await page.getByRole('button', { name: 'Next' }).click()
+  if (step === 'preview') {
+    await page.getByRole('button', { name: 'Next' }).click()
+    await page.getByText('Nothing is written').waitFor()
+    await page.waitForTimeout(700)
+  }
+}
+
+export const looks: Look[] = [
+  { name: 'home-mixed', query: 'scenario=mixed', route: '/relationships', says: ['2 things need you.', '2 conflicts', 'Up to date'] },
+  { name: 'home-narrow', query: 'scenario=mixed', route: '/relationships', size: [720, 480] },
+  { name: 'home-german', query: 'scenario=mixed&locale=de', route: '/relationships', says: ['2 Dinge warten auf Sie.', 'Auf gleichem Stand'] },
+  { name: 'home-pseudo', query: 'scenario=mixed&locale=pseudo', route: '/relationships' },
+  { name: 'home-empty', query: 'scenario=empty', route: '/relationships', says: ['New relationship', 'Join with a code'] },
+  { name: 'home-in-sync', query: 'scenario=in-sync', route: '/relationships', says: ['Everything is even.'] },
+  { name: 'home-syncing', query: 'scenario=syncing', route: '/relationships', says: ['about 25'] },
+  { name: 'home-scanning', query: 'scenario=scanning', route: '/relationships', says: ['412,000 items'] },
+  { name: 'home-held', query: 'scenario=held', route: '/relationships', says: ['Would delete 812 of 900 items on nas'] },
+  { name: 'home-offline', query: 'scenario=offline', route: '/relationships', says: ['41 changes wait here.'] },
+  { name: 'home-paused', query: 'scenario=paused', route: '/relationships', says: ['Resume all'] },
+  { name: 'home-key-changed', query: 'scenario=key-changed', route: '/relationships', says: ['another key'] },
+  { name: 'home-disk-full', query: 'scenario=disk-full', route: '/relationships', says: ['needs 8.1 GB'] },
+  { name: 'home-million', query: 'scenario=million', route: '/relationships', says: ['1,000,000 paths'] },
+  { name: 'home-waiting', query: 'scenario=waiting', route: '/relationships', says: ['No other machine has joined yet.'] },
+  { name: 'home-dead', query: 'scenario=dead', route: '/relationships', says: ['does not answer'] },
+  { name: 'home-pause-menu', query: 'scenario=mixed', route: '/relationships', before: click('Pause all') },
+  { name: 'palette', query: 'scenario=mixed', route: '/relationships', before: press('Control+k') },
+  { name: 'keys', query: 'scenario=mixed', route: '/relationships', before: press('?') },
+  { name: 'now-in-sync', query: 'scenario=in-sync', route: photos, says: ['Even on both machines.'] },
+  { name: 'now-syncing', query: 'scenario=syncing', route: photos, says: ['Catching up', 'regatta.mov'] },
+  { name: 'now-scanning', query: 'scenario=scanning', route: photos, says: ['Looking at both sides'] },
+  { name: 'now-held', query: 'scenario=held', route: photos, says: ['Held: nothing happens before you have looked.'] },
+  { name: 'now-review', query: 'scenario=held', route: photos, before: click('Review…'), says: ['Delete 812 files on nas', 'Keep the files, change nothing'] },
+  { name: 'now-offline', query: 'scenario=offline', route: photos, says: ['nas cannot be reached.', 'nothing is treated as deleted'] },
+  { name: 'now-paused', query: 'scenario=paused', route: photos, says: ['12 changes wait.'] },
+  { name: 'now-key-changed', query: 'scenario=key-changed', route: photos, says: ['nas shows another key than before', 'SHA256:'] },
+  { name: 'now-missing', query: 'scenario=disk-full', route: photos, says: ['Stopped, to be safe.'] },
+  { name: 'now-disk-full', query: 'scenario=disk-full', route: '/relationships/Backup/now', says: ['1.2 GB are free'] },
+  { name: 'now-problems', query: 'scenario=problems', route: photos, says: ['3 paths cannot be kept even.'] },
+  { name: 'now-waiting', query: 'scenario=waiting', route: photos, says: ['Waiting for another machine.'] },
+  { name: 'now-conflict', query: 'scenario=conflicts', route: '/relationships/Code/now', says: ['14 files were changed on two machines.'] },
+  { name: 'now-gone', query: 'scenario=in-sync', route: '/relationships/nothing/now', says: ['not here any more'] },
+  { name: 'relationship-settings', query: 'scenario=in-sync', route: '/relationships/Photos/settings', says: ['What takes part'] },
+  {
+    name: 'relationship-settings-edited',
+    query: 'scenario=in-sync',
+    route: '/relationships/Photos/settings',
+    before: (page) => page.getByLabel('Send at most').fill('2MB/s'),
+    says: ['1 change not saved'],
+  },
+  { name: 'relationship-remove', query: 'scenario=in-sync', route: '/relationships/Photos/settings', before: click('Remove…'), says: ['Remove Photos?'] },
+  { name: 'new-where', query: 'scenario=in-sync', route: '/new' },
+  { name: 'new-missing', query: 'scenario=in-sync', route: '/new', before: click('Next'), says: ['Choose a folder.'] },
+  { name: 'new-kind', query: 'scenario=in-sync', route: '/new', before: (page) => wizardTo(page, 'kind'), says: ['Compare only'] },
+  { name: 'new-preview', query: 'scenario=in-sync', route: '/new', before: (page) => wizardTo(page, 'preview'), says: ['Add 1,204 files on nas', 'Start'] },
+  { name: 'new-preview-older', query: 'scenario=in-sync&older', route: '/new', before: (page) => wizardTo(page, 'preview'), says: ['deletes nothing'] },
+  { name: 'join', query: 'scenario=in-sync', route: '/join' },
+  { name: 'pair-code', query: 'scenario=in-sync', route: '/machines/pair', says: ['4-lantern-otter'] },
+  {
+    name: 'pair-check',
+    query: 'scenario=in-sync',
+    route: '/machines/pair',
+    async before(page) {
+      await page.getByText('Enter a code', { exact: true }).click()
+      await page.getByLabel('Code from the other machine').fill('7-copper-heron')
+      await page.getByLabel('Its address').fill('192.168.1.44:22722')
+      await page.getByRole('button', { name: 'Pair', exact: true }).click()
+    },
+    says: ['7K4M-2QXD', 'Do both screens show this?'],
+  },
+  { name: 'pair-nearby', query: 'scenario=in-sync', route: '/machines/pair', before: (page) => page.getByText('Nearby').click(), says: ['attic'] },
+  { name: 'machines', query: 'scenario=mixed', route: '/machines', says: ['nas', 'SHA256:'] },
+  { name: 'machines-empty', query: 'scenario=empty', route: '/machines', says: ['No machine is paired yet'] },
+  {
+    name: 'machines-revoke',
+    query: 'scenario=mixed',
+    route: '/machines',
+    async before(page) {
+      await page.getByRole('button', { name: 'Actions for nas' }).click()
+      await page.getByRole('menuitem', { name: 'Revoke its key…' }).click()
+    },
+    says: ['Revoke the key of nas?', 'Photos, Backup and Scans'],
+  },
+  { name: 'needs-you', query: 'scenario=mixed', route: '/needs-you', says: ['2 files were changed'] },
+  { name: 'needs-you-errors', query: 'scenario=disk-full', route: '/needs-you', says: ['stopped'] },
+  { name: 'needs-you-none', query: 'scenario=in-sync', route: '/needs-you', says: ['Nothing needs you'] },
+  ...['general', 'appearance', 'notifications', 'network', 'ignore', 'versions', 'advanced', 'about'].map((page) => ({
+    name: `settings-${page}`,
+    query: 'scenario=mixed',
+    route: `/settings/${page}`,
+  })),
+  { name: 'settings-german', query: 'scenario=mixed&locale=de', route: '/settings/general', says: ['Evenfold beim Anmelden starten'] },
+]
