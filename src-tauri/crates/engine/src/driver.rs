@@ -72,6 +72,8 @@ pub struct State {
     pub online: bool,
     /// The last complete comparison.
     pub last: Option<Arc<CycleReport>>,
+    /// How closely it looked.
+    pub last_look: Option<Look>,
     /// When both sides were last found equal and nothing waited, in microseconds since 1970.
     pub verified_at: Option<i64>,
     /// Why the last cycle failed, until one succeeds.
@@ -345,6 +347,7 @@ impl Driver {
                     if let Some(report) = complete {
                         state.verified_at = Some(report.compared_at);
                         state.last = Some(report);
+                        state.last_look = Some(look);
                     }
                 }
                 Err(CycleError::PlanOutdated | CycleError::Paused) => {}

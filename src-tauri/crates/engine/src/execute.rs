@@ -242,7 +242,7 @@ impl Execution<'_> {
             mpsc::channel(1).1
         } else {
             let pieces = from.supply(batch, needs).await.map_err(at_sender)?;
-            counted(pieces, Arc::clone(self.progress), Arc::clone(&counter))
+            counted(pieces, Arc::clone(batch), side, Arc::clone(self.progress), Arc::clone(&counter))
         };
         let report = to.apply(batch, pieces).await.map_err(at_receiver)?;
         Ok((report, counter.load(std::sync::atomic::Ordering::Relaxed)))
@@ -263,22 +263,29 @@ impl Execution<'_> {
 /// Passes pieces on and counts their bytes. The task ends with either channel.
 fn counted(
     mut pieces: mpsc::Receiver<Piece>,
+    batch: Arc<Batch>,
+    to: Side,
     progress: Arc<Progress>,
     counter: Arc<std::sync::atomic::AtomicU64>,
 ) -> mpsc::Receiver<Piece> {
     let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
     tokio::spawn(async move {
         while let Some(piece) = pieces.recv().await {
-            let bytes = match &piece {
-                Piece::Whole { bytes, .. } | Piece::Part { bytes, .. } => bytes.len() as u64,
-                Piece::End { .. } | Piece::Failed { .. } => 0,
+            let (item, bytes, finished) = match &piece {
+                Piece::Whole { item, bytes } => (*item, bytes.len() as u64, true),
+                Piece::Part { item, bytes, .. } => (*item, bytes.len() as u64, false),
+                Piece::End { item } | Piece::Failed { item, .. } => (*item, 0, true),
             };
+            if let Some(item) = batch.items.get(item as usize) {
+                progress.flight.travelled(&item.path, to, bytes, item.size, finished);
+            }
             progress.add_bytes(bytes);
             counter.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
             if sender.send(piece).await.is_err() {
-                return;
+                break;
             }
         }
+        progress.flight.end(to);
     });
     receiver
 }

@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod debounce;
 pub mod driver;
 pub mod execute;
+pub mod flight;
 pub mod history;
 pub mod pair;
 pub mod ports;

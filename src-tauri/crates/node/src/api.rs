@@ -5,14 +5,16 @@
 
 mod data;
 mod manual;
+mod window;
 
 use serde::{Deserialize, Serialize};
 
 pub use data::*;
 pub use manual::*;
+pub use window::*;
 
 /// A path below a root or of a root, lossless also where it is not UTF-8.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct PathText {
     /// The path; bytes that are not UTF-8 are replaced.
@@ -239,6 +241,61 @@ pub enum Request {
     Doctor,
     /// Drops what retention no longer keeps. Reply: [`Reply::Gc`].
     Gc,
+    /// What a peer offers this node. Reply: [`Reply::PeerShares`].
+    PeerShares {
+        /// Name or fingerprint.
+        peer: String,
+    },
+    /// What [`Request::RelAdd`] with the same words would do, without writing anything. Reply: [`Reply::Preview`].
+    RelPreview {
+        /// Name of the relationship.
+        name: String,
+        /// Kind.
+        kind: String,
+        /// Local folder.
+        path: PathText,
+        /// `PEER:/absolute/path`.
+        target: String,
+        /// Settings.
+        settings: Vec<Setting>,
+    },
+    /// Pauses everything that runs. Reply: [`Reply::Done`].
+    PauseAll {
+        /// Until this time, RFC 3339; until somebody resumes if absent.
+        until: Option<String>,
+    },
+    /// Resumes everything that is paused. Reply: [`Reply::Done`].
+    ResumeAll,
+    /// Files that travel now, at most 8 each way. Reply: [`Reply::Transfers`].
+    Transfers {
+        /// Name or id.
+        relationship: String,
+    },
+    /// One level of the tree of what differed at the last comparison. Reply: [`Reply::DriftLevel`].
+    DriftLevel {
+        /// Name or id.
+        relationship: String,
+        /// The folder; the root if absent.
+        under: Option<PathText>,
+    },
+    /// What differed day by day. Reply: [`Reply::DriftHistory`].
+    DriftHistory {
+        /// Name or id.
+        relationship: String,
+        /// So many days back.
+        days: u32,
+    },
+    /// Rows of what differed at the last comparison. Reply: [`Reply::CheckItems`].
+    CheckItems(CheckItemsQuery),
+    /// Rows of what is about to travel, or does not and why. Reply: [`Reply::Changes`].
+    Changes {
+        /// Name or id.
+        relationship: String,
+        /// Rows to pass over.
+        offset: u64,
+        /// Rows wanted, at most [`MOST_ROWS`].
+        limit: u32,
+    },
     /// The newest lines of the log. Reply: [`Reply::Log`].
     Log {
         /// How many lines (at most 10,000).
@@ -337,6 +394,18 @@ pub enum Reply {
     Doctor(Vec<DoctorFinding>),
     /// What was dropped.
     Gc(GcReport),
+    /// What a peer offers.
+    PeerShares(Vec<PeerShare>),
+    /// Files that travel.
+    Transfers(Vec<TransferInfo>),
+    /// A level of what differs.
+    DriftLevel(DriftLevel),
+    /// Drift by day.
+    DriftHistory(Vec<DriftPoint>),
+    /// Rows of what differs.
+    CheckItems(CheckItems),
+    /// Rows of what is left to do.
+    Changes(PendingChanges),
     /// Log lines.
     Log(Vec<String>),
     /// Settings.

@@ -101,7 +101,7 @@ pub(crate) fn problem_words(kind: ProblemKind) -> &'static str {
     }
 }
 
-fn counter<'a>(counts: &'a mut Counts, finding: &str) -> &'a mut u64 {
+pub(crate) fn counter<'a>(counts: &'a mut Counts, finding: &str) -> &'a mut u64 {
     match finding {
         "in_sync" => &mut counts.in_sync,
         "missing" => &mut counts.missing,
@@ -152,7 +152,7 @@ fn earlier(a: Option<String>, b: Option<String>) -> Option<String> {
     }
 }
 
-fn add(a: &Counts, b: &Counts) -> Counts {
+pub(crate) fn add(a: &Counts, b: &Counts) -> Counts {
     Counts {
         in_sync: a.in_sync + b.in_sync,
         missing: a.missing + b.missing,

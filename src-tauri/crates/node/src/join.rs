@@ -106,7 +106,7 @@ impl Node {
     }
 
     /// A folder inside another synced folder would be synced twice, and its own `.evenfold` would travel.
-    fn check_root_free(&self, root: &std::path::Path) -> Result<(), ApiError> {
+    pub(crate) fn check_root_free(&self, root: &std::path::Path) -> Result<(), ApiError> {
         for other in self.all() {
             let row = other.row();
             if row.root != root && (row.root.starts_with(root) || root.starts_with(&row.root)) {
@@ -350,6 +350,6 @@ fn role_of(wanted: Option<&str>, settings: &Settings) -> Result<&'static str, Ap
 }
 
 /// Writes settings as they are stored.
-pub(crate) fn to_json(pairs: &[Setting]) -> Result<String, ApiError> {
-    serde_json::to_string(pairs).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
+pub(crate) fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, ApiError> {
+    serde_json::to_string(value).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
 }

@@ -17,6 +17,7 @@ use crate::local::{Mark, lock};
 use crate::network::{Network, Pins};
 use crate::pairing::Offers;
 use crate::relationship::{Relationship, Surroundings};
+use crate::windows::Findings;
 
 /// Events that a slow listener may lag behind; they are nudges, so what is lost heals at the next read.
 const EVENTS: usize = 256;
@@ -41,6 +42,8 @@ pub struct Node {
     pub(crate) offers: Offers,
     relationships: Mutex<HashMap<Uuid, Arc<Relationship>>>,
     events: broadcast::Sender<Event>,
+    /// Findings of the comparison that a window looks at.
+    pub(crate) findings: Findings,
     serving: bool,
     end: watch::Sender<bool>,
 }
@@ -90,6 +93,7 @@ impl Node {
             offers: Offers::default(),
             relationships: Mutex::default(),
             events: broadcast::Sender::new(EVENTS),
+            findings: Findings::default(),
             serving: options.serve_network,
             end: watch::Sender::new(false),
         });
@@ -115,6 +119,7 @@ impl Node {
         }
         if node.serving {
             crate::care::keep_house(&node);
+            crate::drift_history::start(&node);
         }
         Ok(node)
     }
@@ -153,6 +158,9 @@ impl Node {
         let relationship = Relationship::start(row, mark, &around)?;
         lock(&self.relationships).insert(id, Arc::clone(&relationship));
         crate::reporting::start(self, &relationship);
+        if let evenfold_store::Pause::Until(until) = relationship.row().pause {
+            self.resume_in_time(id, until);
+        }
         if self.serving {
             let local = Arc::clone(&relationship.local);
             tokio::spawn(async move {

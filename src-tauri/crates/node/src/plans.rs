@@ -62,7 +62,7 @@ fn movement(plan: &Plan, side: Side) -> Movement {
     movement
 }
 
-fn change_info(change: &Change, machine: &str, copy: bool) -> ChangeInfo {
+pub(crate) fn change_info(change: &Change, machine: &str, copy: bool) -> ChangeInfo {
     let totals = change.new.as_ref().or(change.old.as_ref()).map(Entry::totals).unwrap_or_default();
     let act = match (&change.old, &change.new) {
         _ if copy => "conflict-copy",

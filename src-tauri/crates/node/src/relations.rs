@@ -102,11 +102,19 @@ impl Node {
     }
 
     pub(crate) async fn rel_pause(self: &Arc<Self>, wanted: &str, pause: bool) -> Result<(), ApiError> {
+        self.set_pause(wanted, if pause { Pause::Paused } else { Pause::Running }).await
+    }
+
+    /// Pauses or resumes a relationship and answers when it holds.
+    pub(crate) async fn set_pause(self: &Arc<Self>, wanted: &str, state: Pause) -> Result<(), ApiError> {
         let relationship = self.find(wanted)?;
         let id = relationship.row().id;
-        let state = if pause { Pause::Paused } else { Pause::Running };
+        let pause = state != Pause::Running;
         self.store.relationships().set_pause(id, state).await.map_err(db)?;
         crate::local::lock(&relationship.row).pause = state;
+        if let Pause::Until(until) = state {
+            self.resume_in_time(id, until);
+        }
         match relationship.spoke() {
             Some(spoke) => {
                 let command = if pause { Command::Pause } else { Command::Resume };

@@ -20,10 +20,12 @@ use uuid::Uuid;
 
 use crate::api::{ApiError, Check, ErrorCode, Join, PathText, Setting, Synced, Why};
 use crate::node::{Node, db};
+use crate::preview::{RoomRequest, room};
 use crate::relationship::Relationship;
 use crate::remote::REFUSED;
 use crate::serving::node_client;
 use crate::settings::{Kind, Settings};
+use crate::windows::WindowRequest;
 
 /// How long a hub waits for one spoke's cycle. A first sync may be long; whoever asked can stop waiting.
 const CYCLE_PATIENCE: Duration = Duration::from_secs(24 * 3600);
@@ -128,6 +130,17 @@ pub(crate) async fn answer(
             adopted.map_err(remote)?;
             Ok(b"{}".to_vec())
         }
+        "window" => {
+            let request: WindowRequest = serde_json::from_slice(payload).map_err(malformed)?;
+            let relationship = with_hub(node, peer, request.relationship)?;
+            let window = node.own_window(&relationship, &request.window).map_err(remote)?;
+            serde_json::to_vec(&window).map_err(malformed)
+        }
+        "room" => {
+            let request: RoomRequest = serde_json::from_slice(payload).map_err(malformed)?;
+            let row = node.store.peers().get(peer.as_bytes()).await.ok().flatten().ok_or_else(refused)?;
+            serde_json::to_vec(&room(node, &row.name, &request).map_err(remote)?).map_err(malformed)
+        }
         "adopt" => {
             let request: AdoptRequest = serde_json::from_slice(payload).map_err(malformed)?;
             let info = node.adopt(peer, request).await.map_err(remote)?;
@@ -137,6 +150,14 @@ pub(crate) async fn answer(
             Err(RemoteError::new("unknown-request", format!("'{name}' is not known here"), "update Evenfold"))
         }
     }
+}
+
+/// Splits `MACHINE:/absolute/path`.
+pub(crate) fn machine_and_path(target: &str) -> Result<(&str, &str), ApiError> {
+    target.split_once(':').filter(|(_, path)| path.starts_with('/')).ok_or_else(|| {
+        let message = format!("'{target}' is not MACHINE:/absolute/path");
+        ApiError::new(ErrorCode::Usage, message).with_hint("for example nas:/srv/photos")
+    })
 }
 
 fn with_hub(node: &Node, hub: &PeerKey, id: Uuid) -> Result<Arc<Relationship>, RemoteError> {
@@ -154,7 +175,12 @@ async fn with_member(node: &Node, peer: &PeerKey, id: Uuid) -> Result<Arc<Relati
 
 impl Node {
     /// Asks a peer something and waits for the answer.
-    async fn ask(&self, peer: &PeerKey, name: &str, request: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+    pub(crate) async fn ask(
+        &self,
+        peer: &PeerKey,
+        name: &str,
+        request: &impl Serialize,
+    ) -> Result<Vec<u8>, ApiError> {
         let gone = |error: String| ApiError::new(ErrorCode::Unreachable, error);
         let connection =
             self.network.connection(peer).ok_or_else(|| gone("it is not connected".to_owned()))?;
@@ -394,11 +420,7 @@ impl Node {
         target: &str,
         settings: &[Setting],
     ) -> Result<crate::api::RelationshipInfo, ApiError> {
-        let (peer, there) =
-            target.split_once(':').filter(|(_, path)| path.starts_with('/')).ok_or_else(|| {
-                let message = format!("'{target}' is not MACHINE:/absolute/path");
-                ApiError::new(ErrorCode::Usage, message).with_hint("for example nas:/srv/photos")
-            })?;
+        let (peer, there) = machine_and_path(target)?;
         let row = self.peer(peer).await?;
         self.reach(&row, Duration::from_secs(10)).await?;
         let info = self.share(path, name, kind, settings).await?;

@@ -77,6 +77,23 @@ impl Service for NodeService {
             }
             Request::Doctor => Reply::Doctor(node.doctor().await?),
             Request::Gc => Reply::Gc(node.gc().await?),
+            Request::PeerShares { peer } => Reply::PeerShares(node.peer_shares(&peer).await?),
+            Request::RelPreview { name: _, kind, path, target, settings } => {
+                Reply::Preview(node.rel_preview(&kind, &path, &target, &settings).await?)
+            }
+            Request::PauseAll { until } => done(node.pause_all(until.as_deref()).await)?,
+            Request::ResumeAll => done(node.resume_all().await)?,
+            Request::Transfers { relationship } => Reply::Transfers(node.transfers(&relationship)?),
+            Request::DriftLevel { relationship, under } => {
+                Reply::DriftLevel(node.drift_level(&relationship, under.as_ref()).await?)
+            }
+            Request::DriftHistory { relationship, days } => {
+                Reply::DriftHistory(node.drift_history(&relationship, days).await?)
+            }
+            Request::CheckItems(query) => Reply::CheckItems(node.check_items(query).await?),
+            Request::Changes { relationship, offset, limit } => {
+                Reply::Changes(node.pending_changes(&relationship, offset, limit).await?)
+            }
             Request::Log { lines } => Reply::Log(node.log(lines).await?),
             Request::ConfigShow => Reply::Config(node.config_show()?),
             Request::Subscribe => {

@@ -100,6 +100,7 @@ impl Node {
             problems: told.problems,
             error: self.error_of(spoke, &state),
             retry_at: state.retry_in.and_then(|wait| time_text(now_micros() + wait.as_micros() as i64)),
+            paused_until: paused_until(&row),
         })
     }
 
@@ -117,6 +118,21 @@ impl Node {
         if !state.online {
             // What the hub said last counts only while it is there to say it.
             let refusal = self.network.connection(&spoke.hub).and_then(|_| lock(&spoke.refusal).clone());
+            let failure = self.network.failure(&spoke.hub);
+            if let (None, Some(evenfold_ssh::DialError::HostKeyChanged { addr, expected, actual })) =
+                (&refusal, &failure)
+            {
+                return Some(ErrorInfo {
+                    code: "key-changed".to_owned(),
+                    message: format!(
+                        "{addr} shows the key {actual}, but {} has the key {expected}; nothing was sent",
+                        spoke.hub_name
+                    ),
+                    hint: "if that machine was set up anew, remove it and pair again; otherwise somebody may stand \
+                           between you: do not connect"
+                        .to_owned(),
+                });
+            }
             let why = match refusal {
                 Some(refusal) => refusal,
                 None => crate::network::describe(self.network.failure(&spoke.hub).as_ref()),
@@ -203,6 +219,7 @@ impl Node {
             problems: told.iter().map(|state| state.problems).sum::<u64>().max(unknown),
             error: None,
             retry_at: None,
+            paused_until: paused_until(&row),
         })
     }
 }
@@ -290,5 +307,13 @@ fn error_code(error: &CycleError) -> &'static str {
         CycleError::Store(_) => "store",
         CycleError::PlanOutdated => "plan-outdated",
         CycleError::Paused => "paused",
+    }
+}
+
+/// Returns when the pause of a relationship ends by itself, RFC 3339.
+fn paused_until(row: &evenfold_store::RelationshipRow) -> Option<String> {
+    match row.pause {
+        evenfold_store::Pause::Until(until) => time_text(until),
+        evenfold_store::Pause::Running | evenfold_store::Pause::Paused => None,
     }
 }

@@ -58,6 +58,30 @@ path: string,
 /** The exact bytes in base64, only where `path` had to replace some. */
 path_bytes?: string | null, };
 
+/** Rows of the last comparison. */
+export type CheckItems = {
+/** How many there are in all. */
+total: number,
+/** Those that were wanted. */
+rows: Array<CheckItem>, };
+
+/** Which rows of the last comparison are wanted. */
+export type CheckItemsQuery = {
+/** Name or id of the relationship. */
+relationship: string,
+/** Only below this folder. */
+under: PathText | null,
+/** Only these findings; all if empty. */
+findings: Array<string>,
+/** `path`, `bytes` or `finding`. */
+sort: string,
+/** The other way round. */
+descending: boolean,
+/** Rows to pass over. */
+offset: number,
+/** Rows wanted, at most [`MOST_ROWS`]. */
+limit: number, };
+
 /** A setting of the node. */
 export type ConfigEntry = {
 /** Key. */
@@ -129,6 +153,25 @@ message: string,
 /** The next step. */
 hint: string | null, };
 
+/** A folder or file in a level of the tree of what differs. */
+export type DriftEntry = {
+/** Whether it is a folder. */
+folder: boolean,
+/** Files in it, on the side that has more. */
+files: number,
+/** Bytes in it, on the side that has more. */
+bytes: number,
+/** Paths in it that differ. */
+differing_files: number,
+/** Bytes that would have to travel. */
+differing_bytes: number,
+/** Paths by finding. */
+counts: Counts,
+/** The path; bytes that are not UTF-8 are replaced. */
+path: string,
+/** The exact bytes in base64, only where `path` had to replace some. */
+path_bytes?: string | null, };
+
 /** What differs now. */
 export type DriftInfo = {
 /** Paths. */
@@ -137,6 +180,28 @@ files: number,
 bytes: number,
 /** Age of the oldest difference in seconds. */
 oldest_seconds: number | null, };
+
+/** One level of the tree of what differs. */
+export type DriftLevel = {
+/** When it was compared, RFC 3339. */
+compared_at: string | null,
+/** Whether contents were hashed again for it. */
+deep: boolean,
+/** All of it. */
+total: DriftEntry,
+/** The largest entries, at most 200. */
+entries: Array<DriftEntry>,
+/** The sum of the others, if there are more. */
+rest: DriftEntry | null, };
+
+/** What differed at the end of a day. */
+export type DriftPoint = {
+/** When it was seen last on that day, RFC 3339. */
+time: string,
+/** Paths. */
+files: number,
+/** Bytes. */
+bytes: number, };
 
 /** An endpoint of a relationship. */
 export type EndpointStatus = {
@@ -318,6 +383,41 @@ offline_since: string | null,
 /** Names of the relationships shared with it. */
 relationships: Array<string>, };
 
+/** A folder that a peer offers. */
+export type PeerShare = {
+/** Its name there. */
+name: string,
+/** Kind. */
+kind: string,
+/** Role that this node would have. */
+role: string,
+/** Whether this node has joined it already. */
+joined: boolean, };
+
+/** A path that is about to travel, or does not, and why. */
+export type PendingChange = {
+/** Stable code as in `why`; `pending` for what travels with the next cycle. */
+reason: string,
+/** Name of the machine on which it happens. */
+node: string,
+/** `create`, `replace`, `delete`, `metadata`, `conflict-copy`. */
+act: string,
+/** Bytes. */
+bytes: number,
+/** Files, for a folder. */
+files: number,
+/** The path; bytes that are not UTF-8 are replaced. */
+path: string,
+/** The exact bytes in base64, only where `path` had to replace some. */
+path_bytes?: string | null, };
+
+/** Rows of what is left to do. */
+export type PendingChanges = {
+/** How many there are in all. */
+total: number,
+/** Those that were wanted. */
+rows: Array<PendingChange>, };
+
 /** A measured way to a peer. */
 export type Ping = {
 /** Name of the peer. */
@@ -429,10 +529,12 @@ problems: number,
 /** The last error that retrying did not mend yet. */
 error: ErrorInfo | null,
 /** When the next attempt is made after an error, RFC 3339. */
-retry_at: string | null, };
+retry_at: string | null,
+/** When its pause ends by itself, RFC 3339. */
+paused_until: string | null, };
 
 /** Answers. */
-export type Reply = { "reply": "done" } | { "reply": "node", "data": NodeInfo } | { "reply": "offer", "data": Offer } | { "reply": "paired", "data": Paired } | { "reply": "peers", "data": Array<PeerInfo> } | { "reply": "ping", "data": Ping } | { "reply": "relationship", "data": RelationshipInfo } | { "reply": "relationships", "data": Array<RelationshipInfo> } | { "reply": "preview", "data": PlanInfo } | { "reply": "status", "data": Status } | { "reply": "synced", "data": Synced } | { "reply": "transfer", "data": Transfer } | { "reply": "tracked", "data": Tracked } | { "reply": "check", "data": Check } | { "reply": "why", "data": Why } | { "reply": "conflicts", "data": Array<ConflictInfo> } | { "reply": "history", "data": Array<HistoryRow> } | { "reply": "versions", "data": Array<VersionInfo> } | { "reply": "restored", "data": Restored } | { "reply": "doctor", "data": Array<DoctorFinding> } | { "reply": "gc", "data": GcReport } | { "reply": "log", "data": Array<string> } | { "reply": "config", "data": Array<ConfigEntry> };
+export type Reply = { "reply": "done" } | { "reply": "node", "data": NodeInfo } | { "reply": "offer", "data": Offer } | { "reply": "paired", "data": Paired } | { "reply": "peers", "data": Array<PeerInfo> } | { "reply": "ping", "data": Ping } | { "reply": "relationship", "data": RelationshipInfo } | { "reply": "relationships", "data": Array<RelationshipInfo> } | { "reply": "preview", "data": PlanInfo } | { "reply": "status", "data": Status } | { "reply": "synced", "data": Synced } | { "reply": "transfer", "data": Transfer } | { "reply": "tracked", "data": Tracked } | { "reply": "check", "data": Check } | { "reply": "why", "data": Why } | { "reply": "conflicts", "data": Array<ConflictInfo> } | { "reply": "history", "data": Array<HistoryRow> } | { "reply": "versions", "data": Array<VersionInfo> } | { "reply": "restored", "data": Restored } | { "reply": "doctor", "data": Array<DoctorFinding> } | { "reply": "gc", "data": GcReport } | { "reply": "peer-shares", "data": Array<PeerShare> } | { "reply": "transfers", "data": Array<TransferInfo> } | { "reply": "drift-level", "data": DriftLevel } | { "reply": "drift-history", "data": Array<DriftPoint> } | { "reply": "check-items", "data": CheckItems } | { "reply": "changes", "data": PendingChanges } | { "reply": "log", "data": Array<string> } | { "reply": "config", "data": Array<ConfigEntry> };
 
 /** What may be asked of a node. */
 export type Request = { "request": "node-show" } | { "request": "pair-offer",
@@ -546,7 +648,37 @@ at?: string | null,
 /** this version; the newest version if neither is given. */
 version?: string | null,
 /** Another path below the root to restore to. */
-to?: PathText | null, } | { "request": "doctor" } | { "request": "gc" } | { "request": "log",
+to?: PathText | null, } | { "request": "doctor" } | { "request": "gc" } | { "request": "peer-shares",
+/** Name or fingerprint. */
+peer: string, } | { "request": "rel-preview",
+/** Name of the relationship. */
+name: string,
+/** Kind. */
+kind: string,
+/** Local folder. */
+path: PathText,
+/** `PEER:/absolute/path`. */
+target: string,
+/** Settings. */
+settings: Array<[string, string]>, } | { "request": "pause-all",
+/** Until this time, RFC 3339; until somebody resumes if absent. */
+until?: string | null, } | { "request": "resume-all" } | { "request": "transfers",
+/** Name or id. */
+relationship: string, } | { "request": "drift-level",
+/** Name or id. */
+relationship: string,
+/** The folder; the root if absent. */
+under?: PathText | null, } | { "request": "drift-history",
+/** Name or id. */
+relationship: string,
+/** So many days back. */
+days: number, } | { "request": "check-items" } & CheckItemsQuery | { "request": "changes",
+/** Name or id. */
+relationship: string,
+/** Rows to pass over. */
+offset: number,
+/** Rows wanted, at most [`MOST_ROWS`]. */
+limit: number, } | { "request": "log",
 /** How many lines (at most 10,000). */
 lines: number, } | { "request": "config-show" } | { "request": "subscribe" } | { "request": "shutdown" };
 
@@ -609,6 +741,23 @@ left: Array<LeftPath>,
 plan: PlanInfo | null,
 /** State afterwards. */
 status: RelationshipStatus, };
+
+/** A file that travels, or arrived within the last 5 s. */
+export type TransferInfo = {
+/** `up` or `down`, as seen from this node. */
+direction: string,
+/** The other machine. */
+node: string,
+/** Bytes that travelled. */
+bytes_done: number,
+/** Bytes of the file. */
+bytes_total: number,
+/** Whether all of it has travelled. */
+finished: boolean,
+/** The path; bytes that are not UTF-8 are replaced. */
+path: string,
+/** The exact bytes in base64, only where `path` had to replace some. */
+path_bytes?: string | null, };
 
 /** An earlier content. */
 export type VersionInfo = {

@@ -213,6 +213,9 @@ pub struct RelationshipStatus {
     pub error: Option<ErrorInfo>,
     /// When the next attempt is made after an error, RFC 3339.
     pub retry_at: Option<String>,
+    /// When its pause ends by itself, RFC 3339.
+    #[serde(default)]
+    pub paused_until: Option<String>,
 }
 
 /// An endpoint of a relationship.
