@@ -48,25 +48,38 @@ pub fn settle(
     settled
 }
 
-/// Takes out of `plan` the changes that would replace a content whose conflict copy could not be made, and
-/// returns them: first both contents are safe, then one of them gives up its name.
+/// A change that waits, because the content that it would replace has no conflict copy yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The change.
+    pub change: Change,
+    /// The conflict copy that could not be made.
+    pub copy: RelPath,
+}
+
+/// Takes out of `plan` those changes at the paths of `settled` conflicts that would replace a content whose conflict
+/// copy could not be made, and returns them: first both contents are safe, then one of them gives up its name.
 ///
 /// `failed` are conflict copies of this plan that were refused on either side. The next cycle finds the same
-/// conflicts again.
-pub fn hold_back(plan: &mut Plan, failed: &[Change]) -> Vec<Change> {
+/// conflicts again; all others are not held up.
+pub fn hold_back(plan: &mut Plan, settled: &[Conflict], failed: &[Change]) -> Vec<Waiting> {
     let key = |path: &RelPath, entry: Option<&Entry>| Some((path.parent()?, content(entry?)?));
-    let unsafe_to_replace: HashSet<_> =
-        failed.iter().filter_map(|copy| key(&copy.path, copy.new.as_ref())).collect();
-    let mut held = Vec::new();
-    if unsafe_to_replace.is_empty() {
-        return held;
+    let missing: HashMap<_, &RelPath> =
+        failed.iter().filter_map(|copy| Some((key(&copy.path, copy.new.as_ref())?, &copy.path))).collect();
+    let mut waiting = Vec::new();
+    if missing.is_empty() {
+        return waiting;
     }
+    let conflicts: HashSet<&RelPath> = settled.iter().map(|conflict| &conflict.path).collect();
     for changes in [&mut plan.ours, &mut plan.theirs] {
-        held.extend(changes.extract_if(.., |change| {
-            key(&change.path, change.old.as_ref()).is_some_and(|key| unsafe_to_replace.contains(&key))
-        }));
+        changes.retain(|change| {
+            let copy = conflicts.get(&change.path).and_then(|_| key(&change.path, change.old.as_ref()));
+            let copy = copy.and_then(|key| missing.get(&key));
+            waiting.extend(copy.map(|copy| Waiting { change: change.clone(), copy: (*copy).clone() }));
+            copy.is_none()
+        });
     }
-    held
+    waiting
 }
 
 /// What a conflict copy is kept of: the digest of a file's content or of what a link says.

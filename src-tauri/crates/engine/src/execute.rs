@@ -1,14 +1,15 @@
 //! Carrying out an approved plan: intents first, then batches, then the record of what was accomplished.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use evenfold_core::apply::{Batch, Outcome};
 use evenfold_core::batch::{Limit, Step, assemble, assemble_again, one_step, steps};
 use evenfold_core::commit::common;
 use evenfold_core::edit::{Edit, edit};
-use evenfold_core::plan::{Blocked, Change, Conflict, Plan};
+use evenfold_core::plan::{Blocked, Change, Conflict, Plan, Reason};
 use evenfold_core::policy::Side;
+use evenfold_core::settle::hold_back;
 use evenfold_core::transfer::{DELTA_LIMIT, Need, Piece};
 use evenfold_core::{Digest, Dir, Entry, RelPath};
 use tokio::sync::{Mutex, mpsc};
@@ -84,14 +85,13 @@ impl Ledger<'_> {
 }
 
 impl Execution<'_> {
-    /// Carries out `plan`. What was accomplished before an error is recorded; intents stay until the outcome
-    /// of everything is known.
+    /// Carries out `plan`, in which a rule `settled` conflicts. What was accomplished before an error is recorded;
+    /// intents stay until the outcome of everything is known.
     pub(crate) async fn carry_out(
         &self,
         plan: &Plan,
-        settled: &[Conflict],
+        settled: &[(Conflict, Act)],
         memory: &mut Memory,
-        acts: Vec<Act>,
     ) -> Result<Done, CycleError> {
         let copies = [Side::Ours, Side::Theirs].map(|side| steps(plan.copies(side), self.limit));
         let changes = [Side::Ours, Side::Theirs].map(|side| match self.manner {
@@ -111,11 +111,11 @@ impl Execution<'_> {
             ours: Arc::clone(self.ours_tree),
             theirs: Arc::clone(self.theirs_tree),
             memory,
-            pending: Commit { ancestor: agreed, acts, ..Commit::default() },
+            pending: Commit { ancestor: agreed, ..Commit::default() },
             pending_files: 0,
             done: Done::default(),
         });
-        let result = self.both(copies, changes, settled, &ledger).await;
+        let result = self.both(plan, copies, changes, settled, &ledger).await;
         let mut ledger = ledger.into_inner();
         if result.is_ok() {
             ledger.pending.clear_intents = true;
@@ -128,18 +128,26 @@ impl Execution<'_> {
 
     async fn both(
         &self,
+        plan: &Plan,
         copies: [Vec<Step>; 2],
-        changes: [Vec<Step>; 2],
-        settled: &[Conflict],
+        mut changes: [Vec<Step>; 2],
+        settled: &[(Conflict, Act)],
         ledger: &Mutex<Ledger<'_>>,
     ) -> Result<(), CycleError> {
         // Conflict copies stand on both sides before either version loses its name.
-        let mut kept_all = true;
         for (side, steps) in [Side::Theirs, Side::Ours].into_iter().zip(copies.into_iter().rev()) {
-            kept_all &= self.side(side, steps, ledger).await?;
+            self.side(side, steps, ledger).await?;
         }
-        let [ours, theirs] =
-            changes.map(|steps| if kept_all { steps } else { without_paths(steps, settled) });
+        {
+            let mut ledger = ledger.lock().await;
+            let waiting = waiting_for_copies(plan, settled, &ledger.done.refused);
+            without(&mut changes, &waiting);
+            let paths: HashSet<&RelPath> = waiting.iter().map(|held| &held.path).collect();
+            let acts = settled.iter().filter(|(conflict, _)| !paths.contains(&conflict.path));
+            ledger.pending.acts.extend(acts.map(|(_, act)| act.clone()));
+            ledger.done.refused.extend(waiting);
+        }
+        let [ours, theirs] = changes;
         let results =
             tokio::join!(self.side(Side::Theirs, theirs, ledger), self.side(Side::Ours, ours, ledger));
         results.0?;
@@ -147,13 +155,8 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Carries out the steps for one side, one batch after the other. Returns whether nothing was refused.
-    async fn side(
-        &self,
-        side: Side,
-        steps: Vec<Step>,
-        ledger: &Mutex<Ledger<'_>>,
-    ) -> Result<bool, CycleError> {
+    /// Carries out the steps for one side, one batch after the other.
+    async fn side(&self, side: Side, steps: Vec<Step>, ledger: &Mutex<Ledger<'_>>) -> Result<(), CycleError> {
         let (receiver, supplier) = match side {
             Side::Ours => (self.ours, self.theirs),
             Side::Theirs => (self.theirs, self.ours),
@@ -164,7 +167,6 @@ impl Execution<'_> {
         };
         let mut unstable: HashSet<RelPath> = HashSet::new();
         let mut missing: HashSet<Digest> = HashSet::new();
-        let mut complete = true;
         for mut step in steps {
             // The deleting half of a move waits while its creating half is not in place.
             step.changes.retain(|change| !(change.new.is_none() && holds_any(change.old.as_ref(), &missing)));
@@ -183,7 +185,6 @@ impl Execution<'_> {
             let (report, bytes) = self.carry(&batch, supplier, receiver, side).await?;
             let refusals = refused(&batch, &report.outcomes, side);
             if !refusals.is_empty() {
-                complete = false;
                 collect_missing(&batch, &report.outcomes, &mut missing);
             }
             let mut ledger = ledger.lock().await;
@@ -203,7 +204,7 @@ impl Execution<'_> {
                 self.record(&mut ledger).await?;
             }
         }
-        Ok(complete)
+        Ok(())
     }
 
     async fn record(&self, ledger: &mut Ledger<'_>) -> Result<(), CycleError> {
@@ -310,13 +311,38 @@ fn changed_files(batch: &Batch, outcomes: &[Outcome]) -> u64 {
         .sum()
 }
 
-fn without_paths(steps: Vec<Step>, settled: &[Conflict]) -> Vec<Step> {
-    let paths: HashSet<&RelPath> = settled.iter().map(|conflict| &conflict.path).collect();
-    let keep = |mut step: Step| {
-        step.changes.retain(|change| !paths.contains(&change.path));
-        step
+/// Returns the paths of conflicts that stay as they are, because the copy of what would lose its name there was
+/// refused, each with the reason why it was.
+fn waiting_for_copies(plan: &Plan, settled: &[(Conflict, Act)], refused: &[Blocked]) -> Vec<Blocked> {
+    if refused.is_empty() {
+        return Vec::new();
+    }
+    // Nothing but copies was carried out so far.
+    let reasons: HashMap<&RelPath, &Reason> = refused.iter().map(|copy| (&copy.path, &copy.reason)).collect();
+    let copies = plan.copies_ours.iter().chain(&plan.copies_theirs);
+    let failed: Vec<Change> = copies.filter(|copy| reasons.contains_key(&copy.path)).cloned().collect();
+    let settled: Vec<Conflict> = settled.iter().map(|(conflict, _)| conflict.clone()).collect();
+    let waiting = hold_back(&mut plan.clone(), &settled, &failed).into_iter().filter_map(|held| {
+        let reason = (*reasons.get(&held.copy)?).clone();
+        Some(Blocked { path: held.change.path, reason })
+    });
+    waiting.collect()
+}
+
+/// Takes the changes at and below the paths that wait out of the steps. A directory that replaces something may have
+/// been divided into several.
+fn without(changes: &mut [Vec<Step>; 2], waiting: &[Blocked]) {
+    if waiting.is_empty() {
+        return;
+    }
+    let paths: HashSet<&RelPath> = waiting.iter().map(|held| &held.path).collect();
+    let waits = |path: &RelPath| {
+        std::iter::successors(Some(path.clone()), RelPath::parent).any(|above| paths.contains(&above))
     };
-    steps.into_iter().map(keep).collect()
+    for steps in changes {
+        steps.iter_mut().for_each(|step| step.changes.retain(|change| !waits(&change.path)));
+        steps.retain(|step| !step.changes.is_empty() || !step.moves.is_empty());
+    }
 }
 
 /// Collects the contents whose creation was refused, so that they are not deleted elsewhere.

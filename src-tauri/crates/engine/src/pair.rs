@@ -3,7 +3,7 @@
 //! A cycle is: look at both folders, reconcile with the ancestor, settle conflicts, ask `safety`, carry out,
 //! record, look again; until nothing is left to do or something needs a person.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use evenfold_core::batch::Limit;
@@ -301,11 +301,9 @@ impl Pair {
                 return Ok(self.finish(approved.into_plan(), settled, work, &seen));
             }
             let plan = approved.into_plan();
-            work.acts.extend(settled.iter().map(|conflict| act_of_conflict(conflict, self.how(conflict))));
-            work.settled.extend(settled);
             let before = work.files;
             self.progress.enter(Phase::Transferring);
-            self.execute(theirs, &plan, &seen, scope, &mut work).await?;
+            self.execute(theirs, &plan, settled, &seen, scope, &mut work).await?;
             self.progress.enter(Phase::Comparing);
             seen = self.look(theirs, Look::Current).await?;
             self.choose(&mut seen)?;
@@ -462,10 +460,16 @@ impl Pair {
         &mut self,
         theirs: &Arc<dyn Endpoint>,
         plan: &Plan,
+        settled: Vec<Conflict>,
         seen: &Seen,
         scope: &Scope,
         work: &mut Work,
     ) -> Result<(), CycleError> {
+        let with_act = |conflict: Conflict| {
+            let act = act_of_conflict(&conflict, self.how(&conflict));
+            (conflict, act)
+        };
+        let settled: Vec<_> = settled.into_iter().map(with_act).collect();
         let memory = self.memory.as_mut().ok_or_else(no_memory)?;
         let execution = Execution {
             ours: &self.ours,
@@ -483,8 +487,11 @@ impl Pair {
                 _ => Manner::Piecewise,
             },
         };
-        let acts = std::mem::take(&mut work.acts);
-        let done = execution.carry_out(plan, &work.settled, memory, acts).await?;
+        let done = execution.carry_out(plan, &settled, memory).await?;
+        // What waits for its copy is a conflict still, which the next round finds again.
+        let refused: HashSet<&RelPath> = done.refused.iter().map(|blocked| &blocked.path).collect();
+        let settled = settled.into_iter().map(|(conflict, _)| conflict);
+        work.settled.extend(settled.filter(|conflict| !refused.contains(&conflict.path)));
         work.files += done.files;
         work.bytes += done.bytes;
         work.refused = done.refused;
@@ -613,7 +620,6 @@ struct Work {
     bytes: u64,
     settled: Vec<Conflict>,
     refused: Vec<Blocked>,
-    acts: Vec<Act>,
 }
 
 fn unknown_snapshot(tree: &Arc<Dir>) -> Snapshot {

@@ -99,8 +99,11 @@ pub fn intents_of(plan: &Plan, ours: &Arc<Dir>, theirs: &Arc<Dir>) -> Vec<Intent
 /// about to put there, both sides have had that state, and it counts as agreed. A user may have done the
 /// same; then it is agreed as well.
 ///
-/// A conflict copy is intended for both sides and comes from neither, so it is agreed only where both hold it:
-/// otherwise the side that lacks it would look as if its user had deleted it.
+/// A conflict copy is intended for both sides and comes from neither. Where one side lacks it, it is not agreed:
+/// that side would look as if its user had deleted it. Where one side holds it and the other something else under
+/// its name, it is agreed, so that the other side's user has edited it. That takes no content from anybody: the
+/// content of the copy stands under the disputed name, too, until either both sides hold the copy, so that whoever
+/// wrote the other thing had it before their eyes, or a user replaces it there.
 pub fn recover(
     ancestor: &Arc<Dir>,
     intents: &[Intent],
@@ -118,12 +121,13 @@ pub fn recover(
         (Some(Wanted::Tree(digest)), Some(Entry::Dir(dir))) => dir.digest() == *digest,
         _ => false,
     };
-    let undone: HashSet<(Side, &RelPath)> =
-        intents.iter().filter(|intent| !happened(intent)).map(|intent| (intent.side, &intent.path)).collect();
+    let lacks = |intent: &&Intent| intent.new.is_some() && now_at(intent).is_none();
+    let lacking: HashSet<(Side, &RelPath)> =
+        intents.iter().filter(lacks).map(|intent| (intent.side, &intent.path)).collect();
     for intent in intents {
         let now = now_at(intent);
-        let everywhere = happened(intent) && !undone.contains(&(intent.side.other(), &intent.path));
-        if everywhere && ancestor.get(&intent.path) != now {
+        let agreed = happened(intent) && !lacking.contains(&(intent.side.other(), &intent.path));
+        if agreed && ancestor.get(&intent.path) != now {
             edits.push(Edit { path: intent.path.clone(), entry: now.cloned(), shallow: false });
         }
     }
@@ -163,6 +167,15 @@ mod tests {
         assert!(edits.is_empty() && ancestor.children().is_empty());
         let (ancestor, _) = recover(&none, &intents, &both, &both);
         assert_eq!(ancestor, both);
+    }
+
+    #[test]
+    fn conflict_copy_that_was_edited_at_once_is_agreed_on() {
+        let (copy, edited) = (file("1"), file("22"));
+        let intents = [intent(Side::Ours, &copy), intent(Side::Theirs, &copy)];
+        let (none, has, other) = (tree(&[]), tree(&[("copy", &copy)]), tree(&[("copy", &edited)]));
+        assert_eq!(recover(&none, &intents, &has, &other).0, has);
+        assert_eq!(recover(&none, &intents, &other, &has).0, has);
     }
 
     #[test]

@@ -30,19 +30,24 @@ const DEEP_STACK: usize = 64 * 1024 * 1024;
 
 /// Runs `work`, which walks trees, on a thread whose stack holds the deepest one, and waits for it.
 pub(crate) fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    let mut result = None;
     let mut work = Some(work);
-    std::thread::scope(|scope| {
-        let run = || result = work.take().map(|work| work());
+    let done = std::thread::scope(|scope| {
+        let run = || work.take().map(|work| work());
         let thread = std::thread::Builder::new().name("fs-deep".to_owned()).stack_size(DEEP_STACK);
-        if let Err(error) = thread.spawn_scoped(scope, run) {
-            tracing::warn!(%error, "no thread for walking trees, the caller's must do");
+        match thread.spawn_scoped(scope, run) {
+            // Joined by its handle: to drop the handle detaches the thread, and glibc may then look into
+            // the stack of one that has just ended, which is gone already if it is as large as this.
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(error) => {
+                tracing::warn!(%error, "no thread for walking trees, the caller's must do");
+                None
+            }
         }
     });
-    match (result, work) {
+    match (done, work) {
         (Some(result), _) => result,
         (None, Some(work)) => work(),
-        // The thread panicked, and so has the scope above.
+        // Whatever was taken was run to its end or panicked, and has returned above.
         (None, None) => std::panic::resume_unwind(Box::new("walking a tree failed")),
     }
 }

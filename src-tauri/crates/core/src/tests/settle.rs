@@ -1,16 +1,20 @@
 use crate::notation::{change, changes, path, plan, tree};
-use crate::plan::Plan;
+use crate::plan::{Conflict, Plan};
 use crate::policy::{ConflictRule, Deletion, Flow, Policy, Side};
 use crate::reconcile::reconcile;
 use crate::settle::{Authors, hold_back, settle};
 
 fn settled(rule: ConflictRule, ancestor: &str, ours: &str, theirs: &str) -> Plan {
+    settled_with(rule, ancestor, ours, theirs).0
+}
+
+fn settled_with(rule: ConflictRule, ancestor: &str, ours: &str, theirs: &str) -> (Plan, Vec<Conflict>) {
     let policy = Policy { flow: Flow::Both, deletion: Deletion::Propagate, conflict: rule };
     let (ours, theirs) = (tree(ours), tree(theirs));
     let mut plan = reconcile(&tree(ancestor), &ours, &theirs, &policy);
     let authors = Authors { ours: "one".to_owned(), theirs: "two".to_owned() };
-    settle(&mut plan, rule, &ours, &theirs, &mut |_| authors.clone());
-    plan
+    let settled = settle(&mut plan, rule, &ours, &theirs, &mut |_| authors.clone());
+    (plan, settled)
 }
 
 #[track_caller]
@@ -79,9 +83,17 @@ fn other_rules_overwrite_or_wait() {
 
 #[test]
 fn name_stays_with_its_content_while_the_copy_is_missing() {
-    let mut plan = settled(ConflictRule::KeepBoth, "a:1 b:1 d/a:1", "a:2@2 b:2 d/a:2@2", "a:3@1 b:1 d/a:3@1");
+    let (mut plan, settled) = settled_with(
+        ConflictRule::KeepBoth,
+        "a:1 b:1 c:3 d/a:1",
+        "a:2@2 b:2 c:4 d/a:2@2",
+        "a:3@1 b:1 c:3 d/a:3@1",
+    );
     let failed = vec![plan.copies_theirs[0].clone()];
     assert_eq!(change(&failed[0]), "+a.conflict-19700101T000001Z-two");
-    assert_eq!(changes(&hold_back(&mut plan, &failed)), "~a");
-    assert_eq!(changes(&plan.theirs), "~b ~d/a");
+    let waiting = hold_back(&mut plan, &settled, &failed);
+    assert_eq!(waiting.iter().map(|held| change(&held.change)).collect::<Vec<_>>(), ["~a"]);
+    assert_eq!(waiting[0].copy, failed[0].path);
+    // An edit of the same content that nobody disputes goes on, and so do other conflicts.
+    assert_eq!(changes(&plan.theirs), "~b ~c ~d/a");
 }

@@ -28,7 +28,7 @@ pub(crate) fn check_partial(
     let plan = &planned.plan;
     let number = plan.copies_ours.len() + plan.copies_theirs.len() + plan.ours.len() + plan.theirs.len();
     for part in parts(number) {
-        let mut state = carry_out_part(subject, triple, plan, |at| part >> at & 1 == 1)?;
+        let mut state = carry_out_part(subject, triple, &planned, |at| part >> at & 1 == 1)?;
         let mut settled = planned.settled.clone();
         let mut cycles = 0;
         loop {

@@ -97,10 +97,10 @@ pub fn carry_out(
 pub fn carry_out_part(
     subject: &Subject,
     triple: &Triple,
-    plan: &Plan,
+    planned: &Planned,
     chosen: impl Fn(usize) -> bool,
 ) -> Result<Triple, Violation> {
-    let mut plan = plan.clone();
+    let mut plan = planned.plan.clone();
     let mut sides = [Arc::clone(&triple.ours), Arc::clone(&triple.theirs)];
     let mut done = [Vec::new(), Vec::new()];
     let mut failed = Vec::new();
@@ -119,7 +119,7 @@ pub fn carry_out_part(
             }
         }
     }
-    hold_back(&mut plan, &failed);
+    hold_back(&mut plan, &planned.settled, &failed);
     for ((side, tree), done) in [Side::Ours, Side::Theirs].into_iter().zip(&mut sides).zip(&mut done) {
         for change in plan.changes(side) {
             if next() {

@@ -172,9 +172,15 @@ impl World {
         }
         let ledger = lock(&self.ledger);
         // Whoever wrote it replaced it, and the record is theirs or the hub's: nobody else may have changed it.
+        // Where it still stands on their own machine, they replaced another copy of it (that which Evenfold had kept of
+        // a conflict, say), so what is disputed under its name is theirs, and a copy of it is no echo.
+        let stands =
+            |live: &BTreeMap<RelPath, Found>, digest| live.values().any(|entry| entry.digest == Some(digest));
         let ended = |digest: &Digest| {
             let on = ledger.ended_on.get(digest).copied().unwrap_or(0);
-            [0, spoke].into_iter().any(|at| on == 1 << at && ledger.authors.get(digest) == Some(&at))
+            [(spoke, &before.live[0]), (0, &before.live[1])].into_iter().any(|(at, live)| {
+                on == 1 << at && ledger.authors.get(digest) == Some(&at) && !stands(live, *digest)
+            })
         };
         for live in after {
             for (path, entry) in live {

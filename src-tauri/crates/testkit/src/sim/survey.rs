@@ -75,14 +75,20 @@ pub(crate) fn digest(tree: &Tree, ino: Ino) -> Option<Digest> {
 /// All contents that a user can get at: in place, or among the versions.
 pub(crate) fn present(tree: &Tree, root: Option<Ino>) -> BTreeSet<Digest> {
     let mut found = BTreeSet::new();
-    let Some(root) = root else { return found };
-    let mut take = |_: &RelPath, entry: Found| found.extend(entry.digest);
-    walk(tree, root, &RelPath::root(), true, &mut take);
-    let versions = tree.child(root, RESERVED).and_then(|own| tree.child(own, b"versions"));
-    if let Some(versions) = versions {
-        walk(tree, versions, &RelPath::root(), false, &mut take);
-    }
+    let Some(top) = root else { return found };
+    walk(tree, top, &RelPath::root(), true, &mut |_, entry| found.extend(entry.digest));
+    found.append(&mut contents_of_versions(tree, root));
     found.remove(&Digest::of(b""));
+    found
+}
+
+/// All contents among the versions.
+pub(crate) fn contents_of_versions(tree: &Tree, root: Option<Ino>) -> BTreeSet<Digest> {
+    let mut found = BTreeSet::new();
+    let own = root.and_then(|root| tree.child(root, RESERVED));
+    if let Some(versions) = own.and_then(|own| tree.child(own, b"versions")) {
+        walk(tree, versions, &RelPath::root(), false, &mut |_, entry| found.extend(entry.digest));
+    }
     found
 }
 

@@ -19,7 +19,7 @@ use super::node::{End, Node, lock};
 use super::record::{Handle, Tables};
 use super::rng::Rng;
 use super::settings::{Settings, Step, StepKind};
-use super::survey::{epoch, live, present};
+use super::survey::{contents_of_versions, epoch, live, present};
 use crate::disk::{Armed, Crash, Event, Ino, Machine, Tree};
 
 /// When all histories begin, in nanoseconds since 1970.
@@ -425,9 +425,9 @@ impl World {
         };
         let Some((id, path)) = rng.pick(&versions) else { return };
         self.pass(2_000_000);
-        let before = {
+        let (before, kept_before) = {
             let state = self.nodes[at].machine.lock();
-            live(&state.tree, state.tree.root)
+            (live(&state.tree, state.tree.root), contents_of_versions(&state.tree, state.tree.root))
         };
         let result = replica.restore(id, path, path);
         self.note(|| {
@@ -436,9 +436,13 @@ impl World {
         let state = self.nodes[at].machine.lock();
         let after = live(&state.tree, state.tree.root);
         let present = present(&state.tree, state.tree.root);
+        let kept = contents_of_versions(&state.tree, state.tree.root);
         let mut ledger = lock(&self.ledger);
         let secured = ledger.secured[at].clone();
         ledger.user_acted(at, &before, &after, &present);
+        // A process may write while the restore goes on. The user wants a version in place of whatever stands there:
+        // what a restore moved to the versions was replaced by them, and is secured as a version below.
+        ledger.ended.extend(kept.difference(&kept_before));
         // It is Evenfold that replaces what stands there, so none of it may be lost.
         ledger.secured[at].extend(secured);
     }
