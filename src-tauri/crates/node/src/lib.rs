@@ -35,6 +35,7 @@ mod restore;
 mod service;
 mod serving;
 mod status;
+mod stock;
 mod sync;
 mod tracked;
 mod versions;

@@ -1,0 +1,4 @@
+mod disk;
+mod endpoint;
+mod files;
+mod inodes;
