@@ -101,6 +101,13 @@ pub enum Request {
         /// Settings.
         settings: Vec<Setting>,
     },
+    /// Creates a relationship with a folder on a host that runs OpenSSH's server. Reply: [`Reply::Relationship`].
+    HostAdd(Box<HostAdd>),
+    /// Gives the passphrase of an encrypted key, which is kept in memory only. Reply: [`Reply::Done`].
+    HostUnlock {
+        /// The passphrase.
+        passphrase: Secret,
+    },
     /// Lists relationships. Reply: [`Reply::Relationships`].
     RelList,
     /// Shows one with all its settings. Reply: [`Reply::Relationship`].
@@ -268,6 +275,40 @@ pub struct Join {
     pub settings: Vec<Setting>,
 }
 
+/// A relationship with a folder on a host that runs OpenSSH's server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct HostAdd {
+    /// Name of the relationship.
+    pub name: String,
+    /// Kind.
+    pub kind: String,
+    /// Absolute path of the local folder, which must exist.
+    pub path: PathText,
+    /// `ssh://user@host:port/path`.
+    pub target: String,
+    /// Whether changes come from the host, where they travel one way.
+    pub from_host: bool,
+    /// Settings.
+    pub settings: Vec<Setting>,
+    /// Fingerprints of host keys that a person has compared and accepts.
+    pub accept_keys: Vec<String>,
+    /// Passphrases of encrypted keys; kept in memory only.
+    pub passphrases: Vec<Secret>,
+}
+
+/// A text that is not shown in logs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
 /// Which history is wanted.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(optional_fields = nullable))]
@@ -411,6 +452,10 @@ pub enum ErrorCode {
     Unreachable,
     /// The peer's key is not the pinned one.
     KeyChanged,
+    /// Nobody knows the key of a host; the message names its fingerprint.
+    KeyUnknown,
+    /// The key to a host is encrypted and its passphrase not known.
+    KeyEncrypted,
     /// The peer does not let us do that.
     Refused,
     /// The code is wrong, used, or expired.

@@ -39,6 +39,7 @@ pub struct Node {
     pub(crate) store: Arc<Store>,
     pub(crate) network: Arc<Network>,
     pub(crate) offers: Offers,
+    pub(crate) hosts: Arc<crate::stock::Hosts>,
     relationships: Mutex<HashMap<Uuid, Arc<Relationship>>>,
     events: broadcast::Sender<Event>,
     serving: bool,
@@ -83,6 +84,7 @@ impl Node {
         };
         let (network, arrivals) = Network::new(identity, pins, server, limits);
         let node = Arc::new(Node {
+            hosts: Arc::new(crate::stock::Hosts::new(&dir)),
             home: dir,
             name,
             store,
@@ -145,6 +147,7 @@ impl Node {
             marks,
             store: Arc::clone(&self.store),
             network: Arc::clone(&self.network),
+            hosts: Arc::clone(&self.hosts),
             own_name: self.name.clone(),
             hub_name,
             watch: self.serving,

@@ -35,6 +35,11 @@ impl Service for NodeService {
             Request::RelAdd { name, kind, path, target, settings } => {
                 Reply::Relationship(node.rel_add(&name, &kind, &path, &target, &settings).await?)
             }
+            Request::HostAdd(add) => Reply::Relationship(node.host_add(&add).await?),
+            Request::HostUnlock { passphrase } => {
+                node.host_unlock(&passphrase);
+                Reply::Done
+            }
             Request::RelList => Reply::Relationships(node.rel_list().await?),
             Request::RelShow { relationship } => Reply::Relationship(node.rel_show(&relationship).await?),
             Request::RelEdit { relationship, settings } => {

@@ -141,7 +141,6 @@ fn dialling(limits: &Limits, preferred: Preferred) -> client::Config {
 /// somebody in between drop messages unnoticed.
 pub(crate) fn stock_config(host_keys: Vec<Algorithm>) -> Arc<client::Config> {
     const CIPHERS: &[cipher::Name] = &[cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::AES_256_CTR];
-    let preferred =
-        Preferred { key: Cow::Owned(host_keys), cipher: Cow::Borrowed(CIPHERS), ..preferred() };
+    let preferred = Preferred { key: Cow::Owned(host_keys), cipher: Cow::Borrowed(CIPHERS), ..preferred() };
     Arc::new(dialling(&Limits::default(), preferred))
 }

@@ -123,6 +123,8 @@ pub struct TestNode {
     address: String,
     /// Further words for `daemon`.
     words: Vec<String>,
+    /// What is set in the environment of each of its daemons.
+    environment: Vec<(String, String)>,
     child: Option<Child>,
 }
 
@@ -136,11 +138,18 @@ impl TestNode {
     /// Starts a daemon that listens on `listen`, with further words for `daemon`.
     #[track_caller]
     pub fn start_with(name: &str, listen: &str, words: &[&str]) -> TestNode {
+        TestNode::start_as(name, listen, words, &[])
+    }
+
+    /// The same, with variables in the environment of the daemon.
+    #[track_caller]
+    pub fn start_as(name: &str, listen: &str, words: &[&str], environment: &[(&str, &str)]) -> TestNode {
         let mut node = TestNode {
             name: name.to_owned(),
             dir: tempfile::tempdir().unwrap(),
             address: listen.to_owned(),
             words: words.iter().map(|word| (*word).to_owned()).collect(),
+            environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             child: None,
         };
         node.restart();
@@ -240,7 +249,7 @@ impl TestNode {
         let log = std::fs::File::options().create(true).append(true).open(self.output_file()).unwrap();
         let words = ["daemon", "--listen", &self.address, "--name", &self.name];
         let mut command = dying_with_us(self.command().args(words).args(&self.words));
-        command.envs(environment.iter().copied());
+        command.envs(self.environment.iter().cloned()).envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());
     }

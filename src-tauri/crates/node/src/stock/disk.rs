@@ -432,9 +432,9 @@ impl Disk for SftpDisk {
         own_only(place)?;
         self.resolve_parent(place)?;
         let path = self.path_of(place);
-        let opened = self.runtime.block_on(async {
-            self.sftp.open(&path, Opening::Create(0o600)).await?.await?.handle()
-        });
+        let opened = self
+            .runtime
+            .block_on(async { self.sftp.open(&path, Opening::Create(0o600)).await?.await?.handle() });
         let file = opened.map_err(|error| self.on_making(place, error))?;
         self.changed_in(place);
         lock(&self.inodes).removed(place);
@@ -603,7 +603,8 @@ impl Disk for SftpDisk {
             let Some(place) = lock(&self.unsynced).pop_first() else { return Ok(()) };
             match self.sync_one(&place) {
                 // It was moved or removed since; its new place is among those to be synced.
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                 Err(error) => {
                     lock(&self.unsynced).insert(place);
                     return Err(error);

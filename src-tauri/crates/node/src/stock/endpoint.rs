@@ -9,13 +9,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use evenfold_core::apply::{Batch, Report};
-use evenfold_core::select::Select;
 use evenfold_core::snapshot::{Extent, Snapshot};
 use evenfold_core::transfer::{Item, Manifest, Need, Piece};
 use evenfold_core::{Digest, Dir, RelPath};
 use evenfold_engine::ports::PIECES_IN_FLIGHT;
 use evenfold_engine::{Endpoint, EndpointError};
-use evenfold_fs::apply::Rules;
 use evenfold_fs::marker::{Identity, Marker};
 use evenfold_fs::replica::{BatchError, OpenError, Options, Replica};
 use evenfold_fs::scan::ScanError;
@@ -26,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::Tuning;
 use super::disk::SftpDisk;
 use crate::local::{LocalEndpoint, Mark, blocking, cache_row, lock, stored_row};
 
@@ -37,12 +36,12 @@ const PAUSE_PER_LOOK: u32 = 20;
 /// The folder of one relationship on a host, for one session.
 pub(super) struct StockEndpoint {
     me: Weak<StockEndpoint>,
-    machine: String,
-    replica: Arc<Replica<SftpDisk>>,
-    relationship: Uuid,
-    store: Arc<Store>,
-    /// Ours, in which the fine part of times is looked up.
-    local: Arc<LocalEndpoint>,
+    place: Place,
+    /// How the folder is recognised when it is opened.
+    mark: Mutex<Mark>,
+    /// The opened folder; opened again after it was missing or replaced.
+    open: Mutex<Option<Open>>,
+    opening: tokio::sync::Mutex<()>,
     sftp: Arc<Sftp>,
     _host: Host,
     nudge: watch::Sender<u64>,
@@ -50,88 +49,97 @@ pub(super) struct StockEndpoint {
     looking: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// How a folder on a host is opened.
-pub(super) struct Opening {
+/// The opened folder, and what it obeys.
+struct Open {
+    replica: Arc<Replica<SftpDisk>>,
+    tuning: Tuning,
+}
+
+/// Where the folder is, and what it is opened with.
+#[derive(Clone)]
+pub(super) struct Place {
     pub(super) machine: String,
+    /// On the host, absolute.
     pub(super) path: Vec<u8>,
     pub(super) relationship: Uuid,
-    pub(super) select: Select,
-    pub(super) rules: Rules,
-    pub(super) mark: Mark,
-    /// Whether it is looked at again and again.
-    pub(super) watch: bool,
+    pub(super) tuning: Arc<Mutex<Tuning>>,
     pub(super) store: Arc<Store>,
+    /// Ours, in which the fine part of times is looked up.
     pub(super) local: Arc<LocalEndpoint>,
 }
 
 impl StockEndpoint {
-    /// Opens the folder over a new session.
-    pub(super) async fn open(host: Host, opening: Opening) -> Result<Arc<Self>, EndpointError> {
-        let offline = |error: evenfold_ssh::stock::StockError| EndpointError::Offline(error.to_string());
-        let sftp = Arc::new(host.sftp().await.map_err(offline)?);
-        let Opening { machine, path, relationship, select, rules, mark, watch, store, local } = opening;
-        let rows = match store.far_digest_cache().load(relationship).await {
+    /// Takes over a session; the folder is opened when it is first looked at.
+    pub(super) fn new(host: Host, sftp: Sftp, place: Place, mark: Mark) -> Arc<Self> {
+        let endpoint = Arc::new_cyclic(|me| StockEndpoint {
+            me: me.clone(),
+            place,
+            mark: Mutex::new(mark),
+            open: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+            sftp: Arc::new(sftp),
+            _host: host,
+            nudge: watch::Sender::new(0),
+            told: Mutex::new(None),
+            looking: Mutex::new(None),
+        });
+        *lock(&endpoint.looking) = Some(tokio::spawn(look_again(Arc::downgrade(&endpoint))));
+        endpoint
+    }
+
+    /// Returns the opened folder, opening it where necessary.
+    async fn replica(&self) -> Result<Arc<Replica<SftpDisk>>, EndpointError> {
+        let tuning = lock(&self.place.tuning).clone();
+        if let Some(replica) = self.opened(Some(&tuning)) {
+            return Ok(replica);
+        }
+        let _opening = self.opening.lock().await;
+        if let Some(replica) = self.opened(Some(&tuning)) {
+            return Ok(replica);
+        }
+        let Place { path, relationship, store, .. } = self.place.clone();
+        let cache = match store.far_digest_cache().load(relationship).await {
             Ok(rows) => rows.into_iter().map(cache_row).collect(),
             Err(error) => {
                 tracing::warn!(%error, "the digest cache cannot be read; reading everything on the host");
                 Vec::new()
             }
         };
-        let (session, runtime) = (Arc::clone(&sftp), tokio::runtime::Handle::current());
-        let replica = blocking(move || {
-            let may_write = mark != Mark::Look;
-            let gone = Arc::clone(&session);
-            let unusable = |error: std::io::Error| match error.kind() {
-                _ if gone.has_ended() => EndpointError::Offline("the connection ended".to_owned()),
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => EndpointError::RootMissing,
-                _ => EndpointError::RootUnreadable(error.to_string()),
-            };
-            let disk = SftpDisk::open(session, runtime, &path, may_write).map_err(unusable)?;
-            disk.remember(&rows);
-            let (dev, ino) = disk.identity().map_err(unusable)?;
-            let marker = match mark {
-                Mark::Create => Marker::Create { replica: rand::random() },
-                Mark::Expect(replica) => Marker::Expect { replica },
-                Mark::Look => Marker::FileSystem { dev, ino },
-            };
-            let options = Options { relationship: relationship.as_u128(), marker, select, cache: rows, rules, parallel: true };
-            let replica = Replica::open(disk, options).map_err(|error| match error {
-                _ if gone.has_ended() => EndpointError::Offline("the connection ended".to_owned()),
-                OpenError::Root(error) => scan_error(error),
-                other => EndpointError::RootUnreadable(other.to_string()),
-            })?;
-            if may_write && let Err(error) = replica.disk().read_clock() {
-                // Then its clock is guessed, which costs reading a little more.
-                tracing::debug!(%error, "the host's clock cannot be read");
-            }
-            Ok(replica)
-        })
-        .await??;
-        let endpoint = Arc::new_cyclic(|me| StockEndpoint {
-            me: me.clone(),
-            machine,
-            replica: Arc::new(replica),
-            relationship,
-            store,
-            local,
-            sftp,
-            _host: host,
-            nudge: watch::Sender::new(0),
-            told: Mutex::new(None),
-            looking: Mutex::new(None),
-        });
-        if watch {
-            *lock(&endpoint.looking) = Some(tokio::spawn(look_again(Arc::downgrade(&endpoint))));
+        let mark = *lock(&self.mark);
+        let (sftp, runtime) = (Arc::clone(&self.sftp), tokio::runtime::Handle::current());
+        let options = Options {
+            relationship: relationship.as_u128(),
+            marker: Marker::Expect { replica: None },
+            select: tuning.select.clone(),
+            cache,
+            rules: tuning.rules,
+            parallel: true,
+        };
+        let opened = blocking(move || open(sftp, runtime, &path, mark, options)).await;
+        let replica = Arc::new(self.unless_ended(opened?)?);
+        if let (Mark::Create, Identity::Marker { replica: identity }) = (mark, replica.identity()) {
+            super::root::remember(&store, relationship, identity).await;
+            *lock(&self.mark) = Mark::Expect(Some(identity));
         }
-        Ok(endpoint)
+        *lock(&self.open) = Some(Open { replica: Arc::clone(&replica), tuning });
+        Ok(replica)
     }
 
-    /// Returns the identity of the folder, if it has a marker.
-    pub(super) fn identity(&self) -> Option<u128> {
-        match self.replica.identity() {
-            Identity::Marker { replica } => Some(replica),
-            Identity::FileSystem { .. } => None,
+    /// Returns the folder if it is open, with this tuning if one is given.
+    fn opened(&self, tuning: Option<&Tuning>) -> Option<Arc<Replica<SftpDisk>>> {
+        let open = lock(&self.open);
+        let open = open.as_ref().filter(|open| {
+            tuning.is_none_or(|now| open.tuning.select == now.select && open.tuning.rules == now.rules)
+        });
+        open.map(|open| Arc::clone(&open.replica))
+    }
+
+    /// Returns what was found, unless it was found over a connection that has ended and says nothing of the folder.
+    fn unless_ended<T>(&self, found: Result<T, EndpointError>) -> Result<T, EndpointError> {
+        if self.sftp.has_ended() {
+            return Err(EndpointError::Offline("the connection ended".to_owned()));
         }
+        found
     }
 
     /// Waits until the session has ended.
@@ -143,13 +151,14 @@ impl StockEndpoint {
         &self,
         work: impl FnOnce(&Replica<SftpDisk>) -> T + Send + 'static,
     ) -> Result<T, EndpointError> {
-        let replica = Arc::clone(&self.replica);
+        let replica = self.replica().await?;
         let done = blocking(move || work(&replica)).await;
-        // What was found over a dead connection says nothing of the folder.
-        if self.sftp.has_ended() {
-            return Err(EndpointError::Offline("the connection ended".to_owned()));
-        }
-        done
+        self.unless_ended(done)
+    }
+
+    /// Returns whether the folder was looked at since it was opened.
+    fn is_known(&self) -> bool {
+        self.opened(None).is_some_and(|replica| replica.snapshot().is_some())
     }
 
     async fn look(&self, extent: Extent) -> Result<Snapshot, EndpointError> {
@@ -161,10 +170,18 @@ impl StockEndpoint {
                 extent => replica.scan(extent),
             })
             .await?;
-        let snapshot = looked.map_err(scan_error)?;
-        self.tell(snapshot.tree.digest());
-        self.save_cache().await;
-        Ok(snapshot)
+        match looked {
+            Ok(snapshot) => {
+                self.tell(snapshot.tree.digest());
+                self.save_cache().await;
+                Ok(snapshot)
+            }
+            Err(error) => {
+                // Opened anew at the next look, by its path: it may have come back.
+                *lock(&self.open) = None;
+                Err(scan_error(error))
+            }
+        }
     }
 
     fn tell(&self, digest: Digest) {
@@ -175,14 +192,16 @@ impl StockEndpoint {
 
     /// Saves what changed in the digest cache. Losing it costs reading, nothing else.
     async fn save_cache(&self) {
+        let Some(replica) = self.opened(None) else { return };
+        let (store, relationship) = (&self.place.store, self.place.relationship);
         loop {
-            let delta = self.replica.take_cache_delta();
+            let delta = replica.take_cache_delta();
             if delta.is_empty() {
                 return;
             }
             let more = delta.more;
             let upserts: Vec<_> = delta.upserts.into_iter().map(stored_row).collect();
-            let saved = self.store.far_digest_cache().apply(self.relationship, &upserts, &delta.removes).await;
+            let saved = store.far_digest_cache().apply(relationship, &upserts, &delta.removes).await;
             if let Err(error) = saved {
                 tracing::warn!(%error, "the digest cache could not be saved; files will be read again");
                 return;
@@ -196,7 +215,9 @@ impl StockEndpoint {
 
 impl Drop for StockEndpoint {
     fn drop(&mut self) {
-        self.replica.interrupt();
+        if let Some(open) = lock(&self.open).take() {
+            open.replica.interrupt();
+        }
         if let Some(task) = lock(&self.looking).take() {
             task.abort();
         }
@@ -210,12 +231,12 @@ async fn look_again(endpoint: Weak<StockEndpoint>) {
         tokio::time::sleep(pause).await;
         let Some(endpoint) = endpoint.upgrade() else { return };
         // Before the first comparison there is nothing to compare with.
-        if endpoint.replica.snapshot().is_none() {
+        if !lock(&endpoint.place.tuning).watch || !endpoint.is_known() {
             continue;
         }
         let begun = tokio::time::Instant::now();
         if let Err(error) = endpoint.look(Extent::Full).await {
-            tracing::debug!(%error, machine = endpoint.machine, "the folder on the host could not be looked at");
+            tracing::debug!(%error, machine = endpoint.place.machine, "the folder on the host could not be looked at");
             // The next cycle finds out more.
             endpoint.nudge.send_modify(|count| *count += 1);
         }
@@ -226,25 +247,25 @@ async fn look_again(endpoint: Weak<StockEndpoint>) {
 #[async_trait]
 impl Endpoint for StockEndpoint {
     fn machine(&self) -> String {
-        self.machine.clone()
+        self.place.machine.clone()
     }
 
     async fn scan(&self, extent: Extent, known: &[Arc<Dir>]) -> Result<Snapshot, EndpointError> {
         let mut hints = known.to_vec();
-        let is_first = self.replica.snapshot().is_none();
+        let is_first = !self.is_known();
         if is_first {
             // After a restart nothing is known yet but what was agreed on.
-            match self.store.ancestor().load(self.relationship).await {
+            match self.place.store.ancestor().load(self.place.relationship).await {
                 Ok(ancestor) => hints.push(ancestor),
                 Err(error) => tracing::debug!(%error, "what was agreed on cannot be read"),
             }
         }
         if (is_first || hints.is_empty())
-            && let Ok(ours) = self.local.scan(Extent::Paths(Vec::new()), &[]).await
+            && let Ok(ours) = self.place.local.scan(Extent::Paths(Vec::new()), &[]).await
         {
             hints.push(ours.tree);
         }
-        self.replica.disk().set_hints(hints);
+        self.replica().await?.disk().set_hints(hints);
         self.look(extent).await
     }
 
@@ -316,6 +337,40 @@ impl Endpoint for StockEndpoint {
         // Nobody on the host keeps a history.
         Ok(None)
     }
+}
+
+/// Opens the folder. Blocks.
+fn open(
+    sftp: Arc<Sftp>,
+    runtime: tokio::runtime::Handle,
+    path: &[u8],
+    mark: Mark,
+    options: Options,
+) -> Result<Replica<SftpDisk>, EndpointError> {
+    let unusable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => EndpointError::RootMissing,
+        _ => EndpointError::RootUnreadable(error.to_string()),
+    };
+    let may_write = mark != Mark::Look;
+    let disk = SftpDisk::open(sftp, runtime, path, may_write).map_err(unusable)?;
+    disk.remember(&options.cache);
+    let marker = match mark {
+        Mark::Create => Marker::Create { replica: rand::random() },
+        Mark::Expect(replica) => Marker::Expect { replica },
+        Mark::Look => {
+            let (dev, ino) = disk.identity().map_err(unusable)?;
+            Marker::FileSystem { dev, ino }
+        }
+    };
+    let replica = Replica::open(disk, Options { marker, ..options }).map_err(|error| match error {
+        OpenError::Root(error) => scan_error(error),
+        other => EndpointError::RootUnreadable(other.to_string()),
+    })?;
+    if may_write && let Err(error) = replica.disk().read_clock() {
+        // Then its clock is guessed, which costs reading a little more.
+        tracing::debug!(%error, "the host's clock cannot be read");
+    }
+    Ok(replica)
 }
 
 fn scan_error(error: ScanError) -> EndpointError {

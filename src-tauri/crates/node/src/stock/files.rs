@@ -9,7 +9,7 @@ use evenfold_fs::disk::{Kind, Place, ReadFile, Stat, WriteFile};
 use evenfold_ssh::stock::sftp::{Attributes, FileHandle, Opening, Pending, Sftp, SftpError, status};
 use tokio::runtime::Handle;
 
-use super::disk::{Shared, SftpDisk, kind_of, times};
+use super::disk::{SftpDisk, Shared, kind_of, times};
 
 /// Reads or writes of one file under way at once: 16 of at most 255 KiB are 4 MiB, which bridge 100 ms at 300 Mbit/s.
 const UNDER_WAY: usize = 16;
@@ -198,7 +198,8 @@ impl Writing {
     /// Reads back what was written and compares.
     async fn verify(ground: &Ground, written: &[Written]) -> io::Result<()> {
         let file = ground.file()?;
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "what was read back is not what was sent");
+        let damaged =
+            || io::Error::new(io::ErrorKind::InvalidData, "what was read back is not what was sent");
         let mut under_way = VecDeque::new();
         let mut rest = written.iter();
         loop {

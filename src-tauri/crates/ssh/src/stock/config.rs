@@ -183,10 +183,10 @@ impl Search<'_> {
     /// Returns the files that an `Include` names, in order; patterns are understood in the last component.
     fn included(&self, value: &str, from: &Path) -> Vec<PathBuf> {
         let path = at_home(value, self.home);
-        let base =
-            if from.starts_with("/etc") { PathBuf::from("/etc/ssh") } else { self.home.join(".ssh") };
+        let base = if from.starts_with("/etc") { PathBuf::from("/etc/ssh") } else { self.home.join(".ssh") };
         let path = base.join(path);
-        let Some((folder, pattern)) = path.parent().zip(path.file_name().and_then(|name| name.to_str())) else {
+        let Some((folder, pattern)) = path.parent().zip(path.file_name().and_then(|name| name.to_str()))
+        else {
             return Vec::new();
         };
         if !pattern.contains(['*', '?']) {

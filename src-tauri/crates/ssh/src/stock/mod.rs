@@ -262,7 +262,11 @@ impl Login {
     }
 
     /// Connects to one host and logs in.
-    async fn enter(&self, hop: &Hop, through: Option<&Handle<Verifier>>) -> Result<Handle<Verifier>, StockError> {
+    async fn enter(
+        &self,
+        hop: &Hop,
+        through: Option<&Handle<Verifier>>,
+    ) -> Result<Handle<Verifier>, StockError> {
         let known = self.known_hosts_of(hop);
         let algorithms = known.algorithms(hop.key_name(), hop.port).map_err(StockError::KnownHosts)?;
         let config = stock_config(host_key_order(&algorithms));
@@ -277,7 +281,8 @@ impl Login {
         let connected = match through {
             Some(session) => {
                 let port = u32::from(hop.port);
-                let channel = session.channel_open_direct_tcpip(hop.host.as_str(), port, "127.0.0.1", 0).await;
+                let channel =
+                    session.channel_open_direct_tcpip(hop.host.as_str(), port, "127.0.0.1", 0).await;
                 let channel = channel.map_err(|error| StockError::Unreachable {
                     host: hop.shown(),
                     why: format!("the host before it could not connect to it: {error}"),
@@ -317,7 +322,8 @@ impl Login {
     fn known_hosts_of(&self, hop: &Hop) -> KnownHosts {
         let mut others = hop.settings.known_hosts.clone();
         if others.is_empty() {
-            others = vec![at_home("~/.ssh/known_hosts", &self.home), at_home("~/.ssh/known_hosts2", &self.home)];
+            others =
+                vec![at_home("~/.ssh/known_hosts", &self.home), at_home("~/.ssh/known_hosts2", &self.home)];
         }
         others.push(PathBuf::from("/etc/ssh/ssh_known_hosts"));
         KnownHosts { own: self.known_hosts.clone(), others }
@@ -364,7 +370,8 @@ impl Host {
     pub async fn sftp(&self) -> Result<Sftp, StockError> {
         let refused = |why: String| StockError::NoSftp { host: self.name.clone(), why };
         let open = async {
-            let mut channel = self.session.channel_open_session().await.map_err(|e| refused(e.to_string()))?;
+            let mut channel =
+                self.session.channel_open_session().await.map_err(|e| refused(e.to_string()))?;
             channel.request_subsystem(true, "sftp").await.map_err(|e| refused(e.to_string()))?;
             loop {
                 match channel.wait().await {

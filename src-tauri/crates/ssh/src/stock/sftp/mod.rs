@@ -397,8 +397,7 @@ impl Sftp {
 
     /// Sends a request; waits only while too many are under way.
     async fn send(&self, kind: u8, fill: impl FnOnce(Writer) -> Writer) -> Result<Pending, SftpError> {
-        let permit =
-            Arc::clone(&self.under_way).acquire_owned().await.map_err(|_| SftpError::Ended)?;
+        let permit = Arc::clone(&self.under_way).acquire_owned().await.map_err(|_| SftpError::Ended)?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         lock(&self.waiting).insert(id, (sender, permit));
@@ -412,11 +411,7 @@ impl Sftp {
         Ok(Pending { answer, deadline: Box::pin(sleep(PATIENCE)), ended: self.ended.clone() })
     }
 
-    async fn extended(
-        &self,
-        name: &[u8],
-        fill: impl FnOnce(Writer) -> Writer,
-    ) -> Result<Pending, SftpError> {
+    async fn extended(&self, name: &[u8], fill: impl FnOnce(Writer) -> Writer) -> Result<Pending, SftpError> {
         self.send(kind::EXTENDED, |request| fill(request.bytes(name))).await
     }
 
@@ -540,7 +535,9 @@ impl Sftp {
         loop {
             let part = self.send(kind::READDIR, |request| request.bytes(&dir.0)).await?.await?;
             match part.names() {
-                Ok(names) => found.extend(names.into_iter().filter(|(name, _)| name != b"." && name != b"..")),
+                Ok(names) => {
+                    found.extend(names.into_iter().filter(|(name, _)| name != b"." && name != b".."))
+                }
                 Err(SftpError::Status { code: status::EOF, .. }) => return Ok(found),
                 Err(error) => return Err(error),
             }
