@@ -51,9 +51,11 @@ pub enum Request {
     PairAccept {
         /// The one-time code.
         code: String,
-        /// `HOST:PORT` of the node that offered.
-        address: String,
+        /// `HOST:PORT` of the node that offered; searched for on the local network if absent.
+        address: Option<String>,
     },
+    /// Lists the nodes on the local network; takes some seconds where none is heard. Reply: [`Reply::Nearby`].
+    Nearby,
     /// Lists the pinned peers. Reply: [`Reply::Peers`].
     PeerList,
     /// Renames a peer (here only). Reply: [`Reply::Done`].
@@ -346,6 +348,8 @@ pub enum Reply {
     Paired(Paired),
     /// Peers.
     Peers(Vec<PeerInfo>),
+    /// Nodes on the local network.
+    Nearby(Vec<NearbyNode>),
     /// A measured way.
     Ping(Ping),
     /// One relationship.

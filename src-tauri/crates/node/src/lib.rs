@@ -17,6 +17,7 @@ mod hub;
 mod join;
 mod local;
 mod manual;
+mod nearby;
 mod network;
 mod node;
 mod pairing;

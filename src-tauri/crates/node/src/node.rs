@@ -40,6 +40,7 @@ pub struct Node {
     pub(crate) network: Arc<Network>,
     pub(crate) offers: Offers,
     pub(crate) hosts: Arc<crate::stock::Hosts>,
+    pub(crate) nearby: crate::nearby::Nearby,
     relationships: Mutex<HashMap<Uuid, Arc<Relationship>>>,
     events: broadcast::Sender<Event>,
     serving: bool,
@@ -85,6 +86,7 @@ impl Node {
         let (network, arrivals) = Network::new(identity, pins, server, limits);
         let node = Arc::new(Node {
             hosts: Arc::new(crate::stock::Hosts::new(&dir)),
+            nearby: crate::nearby::Nearby::default(),
             home: dir,
             name,
             store,
@@ -116,6 +118,7 @@ impl Node {
             node.network.keep(PeerKey::from_bytes(peer.key), peer.addresses, eager);
         }
         if node.serving {
+            crate::nearby::Nearby::start(&node);
             crate::care::keep_house(&node);
         }
         Ok(node)
@@ -297,6 +300,7 @@ impl Node {
             }
             self.stop(id);
         }
+        self.nearby.stop();
         self.network.shutdown();
         self.store.close().await;
     }

@@ -42,11 +42,12 @@ pub(crate) struct ShareArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "evenfold join [OPTIONS] PEER:NAME PATH\n       evenfold join [OPTIONS] CODE ADDR:PORT PATH",
+    override_usage = "evenfold join [OPTIONS] PEER:NAME PATH\n       evenfold join [OPTIONS] CODE [ADDR:PORT] PATH",
     after_help = "\
 Examples:
   evenfold join nas:photos ~/Photos --dry-run
   evenfold join nas:photos ~/Photos --yes --wait
+  evenfold join CODE ~/Photos                           found on the local network
   evenfold join CODE 192.168.1.20:22722 ~/Photos"
 )]
 pub(crate) struct JoinArgs {

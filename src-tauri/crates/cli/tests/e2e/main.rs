@@ -20,9 +20,11 @@ mod instances;
 mod interrupted;
 #[cfg(debug_assertions)]
 mod kill_sweep;
+mod lan;
 mod manual;
 mod mirror;
 mod names;
+mod nearby;
 mod openssh;
 mod plans;
 mod settings;
