@@ -12,6 +12,7 @@ mod pair;
 mod peer;
 mod rel;
 mod rel_file;
+mod rel_host;
 mod service;
 mod share;
 mod status;

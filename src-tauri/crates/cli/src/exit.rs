@@ -46,6 +46,8 @@ impl From<&ApiError> for Exit {
             | ErrorCode::Folder
             | ErrorCode::Unreachable
             | ErrorCode::KeyChanged
+            | ErrorCode::KeyUnknown
+            | ErrorCode::KeyEncrypted
             | ErrorCode::Refused
             | ErrorCode::PairingFailed
             | ErrorCode::PlanOutdated

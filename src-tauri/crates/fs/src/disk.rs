@@ -95,6 +95,9 @@ pub trait WriteFile: Send {
     fn bypass_cache(&mut self) {}
 }
 
+/// See [`Disk::calls_at_once`].
+pub const LOCAL_CALLS_AT_ONCE: usize = 2;
+
 /// One root folder. Implementations are shared between threads.
 pub trait Disk: Send + Sync + 'static {
     /// Says what stands at `place`, not following a link. `NotFound` means absent with proof only if the
@@ -132,6 +135,11 @@ pub trait Disk: Send + Sync + 'static {
     fn sync_all(&self) -> io::Result<()>;
     /// Returns free and total bytes of the root's file system.
     fn space(&self) -> io::Result<(u64, u64)>;
+    /// Returns how many calls are worth making at once. On a disk of this machine two cores share the work of the
+    /// kernel well; where calls mostly wait for an answer over a network it is more.
+    fn calls_at_once(&self) -> usize {
+        LOCAL_CALLS_AT_ONCE
+    }
     /// Returns the present time, as the file system's time stamps use it.
     fn now(&self) -> Mtime;
     /// Says what stands now where the root was opened, found by its path: another inode than that of the root

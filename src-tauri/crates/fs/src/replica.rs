@@ -190,7 +190,7 @@ impl<D: Disk> Replica<D> {
         let hashing = Hashing { parallel: self.parallel, stop: &self.stop, counters: &self.counters };
         let deep = *extent == Extent::Deep;
         let scan = Scan::new(&*self.disk, &self.matcher, watch.as_deref(), deep, &rot, hashing);
-        let found = run_in_pool(|| scan.run(&before, target))?;
+        let found = run_in_pool(self.disk.calls_at_once(), || scan.run(&before, target))?;
         // Whatever is missing in what was found is proof of nothing if the root was exchanged meanwhile.
         marker::check(&*self.disk, self.relationship, self.identity)?;
         let epoch = match self.identity {

@@ -53,9 +53,11 @@ pub enum Request {
     PairAccept {
         /// The one-time code.
         code: String,
-        /// `HOST:PORT` of the node that offered.
-        address: String,
+        /// `HOST:PORT` of the node that offered; searched for on the local network if absent.
+        address: Option<String>,
     },
+    /// Lists the nodes on the local network; takes some seconds where none is heard. Reply: [`Reply::Nearby`].
+    Nearby,
     /// Lists the pinned peers. Reply: [`Reply::Peers`].
     PeerList,
     /// Renames a peer (here only). Reply: [`Reply::Done`].
@@ -102,6 +104,13 @@ pub enum Request {
         target: String,
         /// Settings.
         settings: Vec<Setting>,
+    },
+    /// Creates a relationship with a folder on a host that runs OpenSSH's server. Reply: [`Reply::Relationship`].
+    HostAdd(Box<HostAdd>),
+    /// Gives the passphrase of an encrypted key, which is kept in memory only. Reply: [`Reply::Done`].
+    HostUnlock {
+        /// The passphrase.
+        passphrase: Secret,
     },
     /// Lists relationships. Reply: [`Reply::Relationships`].
     RelList,
@@ -325,6 +334,40 @@ pub struct Join {
     pub settings: Vec<Setting>,
 }
 
+/// A relationship with a folder on a host that runs OpenSSH's server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct HostAdd {
+    /// Name of the relationship.
+    pub name: String,
+    /// Kind.
+    pub kind: String,
+    /// Absolute path of the local folder, which must exist.
+    pub path: PathText,
+    /// `ssh://user@host:port/path`.
+    pub target: String,
+    /// Whether changes come from the host, where they travel one way.
+    pub from_host: bool,
+    /// Settings.
+    pub settings: Vec<Setting>,
+    /// Fingerprints of host keys that a person has compared and accepts.
+    pub accept_keys: Vec<String>,
+    /// Passphrases of encrypted keys; kept in memory only.
+    pub passphrases: Vec<Secret>,
+}
+
+/// A text that is not shown in logs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
 /// Which history is wanted.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(optional_fields = nullable))]
@@ -362,6 +405,8 @@ pub enum Reply {
     Paired(Paired),
     /// Peers.
     Peers(Vec<PeerInfo>),
+    /// Nodes on the local network.
+    Nearby(Vec<NearbyNode>),
     /// A measured way.
     Ping(Ping),
     /// One relationship.
@@ -480,6 +525,10 @@ pub enum ErrorCode {
     Unreachable,
     /// The peer's key is not the pinned one.
     KeyChanged,
+    /// Nobody knows the key of a host; the message names its fingerprint.
+    KeyUnknown,
+    /// The key to a host is encrypted and its passphrase not known.
+    KeyEncrypted,
     /// The peer does not let us do that.
     Refused,
     /// The code is wrong, used, or expired.

@@ -106,11 +106,11 @@ impl Node {
     pub(crate) fn why_unverified(&self, spoke: &Spoke, error: &CycleError) -> ErrorInfo {
         let (code, message, hint) = match error {
             CycleError::Endpoint(_, EndpointError::Offline(detail)) => {
-                let why = match self.network.connection(&spoke.hub) {
-                    Some(_) => crate::local::lock(&spoke.refusal).clone().unwrap_or_else(|| detail.clone()),
-                    None => crate::network::describe(self.network.failure(&spoke.hub).as_ref()),
+                let why = spoke.why_offline(&self.network).unwrap_or_else(|| detail.clone());
+                let hint = match spoke.hub {
+                    Some(_) => "start 'evenfold daemon' there; it is tried again by itself",
+                    None => "it is tried again by itself",
                 };
-                let hint = "start 'evenfold daemon' there; it is tried again by itself";
                 ("offline", format!("{} cannot be reached: {why}", spoke.hub_name), hint)
             }
             CycleError::Endpoint(_, EndpointError::Refused(detail)) => {

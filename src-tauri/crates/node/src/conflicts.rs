@@ -171,7 +171,7 @@ impl Node {
             let spoke = relationship.spoke();
             let perhaps_the_hub = |hub: &str| known.as_ref().is_none_or(|machine| machine == hub);
             let remote = spoke.filter(|spoke| perhaps_the_hub(&spoke.hub_name));
-            let remote = remote.and_then(|spoke| spoke.remote.borrow().clone());
+            let remote = remote.and_then(|spoke| spoke.link.borrow().clone());
             if let Some(remote) = remote {
                 // The hub knows which of its spokes it has it from.
                 let asked = tokio::time::timeout(ASK_AUTHOR, remote.author(path, file.digest)).await;

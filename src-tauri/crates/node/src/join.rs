@@ -71,7 +71,7 @@ impl Node {
     }
 
     /// Marks the folder as ours, unless nothing may be written into it, records the relationship and starts it.
-    async fn begin(self: &Arc<Self>, row: RelationshipRow) -> Result<RelationshipInfo, ApiError> {
+    pub(crate) async fn begin(self: &Arc<Self>, row: RelationshipRow) -> Result<RelationshipInfo, ApiError> {
         let id = row.id;
         let mark = if crate::relationship::only_compares(&row)? { Mark::Look } else { Mark::Create };
         self.store.relationships().add(&row).await.map_err(db)?;
@@ -89,7 +89,7 @@ impl Node {
         self.relationship_info(&relationship).await
     }
 
-    async fn check_new_name(&self, name: &str) -> Result<(), ApiError> {
+    pub(crate) async fn check_new_name(&self, name: &str) -> Result<(), ApiError> {
         if name.is_empty() || name.len() > 128 || name.chars().any(|c| c.is_control() || c == ':' || c == '/')
         {
             let message = format!("'{}' cannot be the name of a relationship", name.escape_debug());

@@ -507,7 +507,7 @@ fn scan_error(error: ScanError) -> EndpointError {
     }
 }
 
-fn cache_row(row: evenfold_store::CacheRow) -> CacheRow {
+pub(crate) fn cache_row(row: evenfold_store::CacheRow) -> CacheRow {
     CacheRow {
         path: row.path,
         ino: row.ino,
@@ -518,7 +518,7 @@ fn cache_row(row: evenfold_store::CacheRow) -> CacheRow {
     }
 }
 
-fn stored_row(row: CacheRow) -> evenfold_store::CacheRow {
+pub(crate) fn stored_row(row: CacheRow) -> evenfold_store::CacheRow {
     evenfold_store::CacheRow {
         path: row.path,
         ino: row.ino,

@@ -118,6 +118,16 @@ impl Network {
         addresses
     }
 
+    /// Returns the ports on which this node listens beyond this machine.
+    pub(crate) fn open_ports(&self) -> Vec<u16> {
+        let bound = self.server.iter().flat_map(|server| server.addresses());
+        let mut ports: Vec<u16> =
+            bound.filter(|address| !address.ip().is_loopback()).map(|address| address.port()).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+
     /// Returns a counter that rises when connections come and go.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()

@@ -40,6 +40,8 @@ pub struct Node {
     pub(crate) store: Arc<Store>,
     pub(crate) network: Arc<Network>,
     pub(crate) offers: Offers,
+    pub(crate) hosts: Arc<crate::stock::Hosts>,
+    pub(crate) nearby: crate::nearby::Nearby,
     relationships: Mutex<HashMap<Uuid, Arc<Relationship>>>,
     events: broadcast::Sender<Event>,
     /// Findings of the comparison that a window looks at.
@@ -86,6 +88,8 @@ impl Node {
         };
         let (network, arrivals) = Network::new(identity, pins, server, limits);
         let node = Arc::new(Node {
+            hosts: Arc::new(crate::stock::Hosts::new(&dir)),
+            nearby: crate::nearby::Nearby::default(),
             home: dir,
             name,
             store,
@@ -118,6 +122,7 @@ impl Node {
             node.network.keep(PeerKey::from_bytes(peer.key), peer.addresses, eager);
         }
         if node.serving {
+            crate::nearby::Nearby::start(&node);
             crate::care::keep_house(&node);
             crate::drift_history::start(&node);
         }
@@ -150,6 +155,7 @@ impl Node {
             marks,
             store: Arc::clone(&self.store),
             network: Arc::clone(&self.network),
+            hosts: Arc::clone(&self.hosts),
             own_name: self.name.clone(),
             hub_name,
             watch: self.serving,
@@ -302,6 +308,7 @@ impl Node {
             }
             self.stop(id);
         }
+        self.nearby.stop();
         self.network.shutdown();
         self.store.close().await;
     }

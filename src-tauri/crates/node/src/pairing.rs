@@ -26,6 +26,22 @@ fn failed(message: impl Into<String>) -> ApiError {
     ApiError::new(ErrorCode::PairingFailed, message)
 }
 
+/// Says why a code could not be used.
+pub(crate) fn pairing_failed(error: &PairError) -> ApiError {
+    let hint = match error {
+        PairError::WrongCode | PairError::NoOffer { .. } => {
+            "ask for a new code: 'evenfold pair offer' on the other machine"
+        }
+        PairError::Dial(_) => "is the daemon running there, and is the address right?",
+        _ => "try again with a new code",
+    };
+    let code = match error {
+        PairError::Dial(_) => ErrorCode::Unreachable,
+        _ => ErrorCode::PairingFailed,
+    };
+    ApiError::new(code, format!("{error}; nothing was paired")).with_hint(hint)
+}
+
 impl Node {
     /// Opens a pairing offer.
     pub(crate) fn pair_offer(
@@ -85,26 +101,39 @@ impl Node {
         answer.unwrap_or_else(|| Err(failed("the offer was withdrawn")))
     }
 
-    /// Pairs with the node that offers `code`.
-    pub(crate) async fn pair_accept(self: &Arc<Self>, code: &str, address: &str) -> Result<Paired, ApiError> {
+    /// Pairs with the node that offers `code`, at an address or wherever it is on the local network.
+    pub(crate) async fn pair_accept(
+        self: &Arc<Self>,
+        code: &str,
+        address: Option<&str>,
+    ) -> Result<Paired, ApiError> {
         let code = Code::parse(code).map_err(|error| ApiError::new(ErrorCode::Usage, error.to_string()))?;
+        match address {
+            None => self.pair_with_somebody(&code).await,
+            Some(address) => match self.take_offer(&code, address).await {
+                Ok(paired) => self.pin_offered(paired, address).await,
+                Err(error) => Err(pairing_failed(&error)),
+            },
+        }
+    }
+
+    /// Takes the offer of the node at an address; nothing is noted yet.
+    pub(crate) async fn take_offer(
+        &self,
+        code: &Code,
+        address: &str,
+    ) -> Result<evenfold_ssh::Paired, PairError> {
         let identity = Arc::clone(&self.network.identity);
         let mine = self.introduction(Vec::new());
-        let paired = accept_code(address, &code, identity, mine, self.network.limits.clone()).await;
-        let mut paired = paired.map_err(|error| {
-            let hint = match &error {
-                PairError::WrongCode | PairError::NoOffer { .. } => {
-                    "ask for a new code: 'evenfold pair offer' on the other machine"
-                }
-                PairError::Dial(_) => "is the daemon running there, and is the address right?",
-                _ => "try again with a new code",
-            };
-            let code = match &error {
-                PairError::Dial(_) => ErrorCode::Unreachable,
-                _ => ErrorCode::PairingFailed,
-            };
-            ApiError::new(code, format!("{error}; nothing was paired")).with_hint(hint)
-        })?;
+        accept_code(address, code, identity, mine, self.network.limits.clone()).await
+    }
+
+    /// Notes the node whose offer was taken at an address.
+    pub(crate) async fn pin_offered(
+        self: &Arc<Self>,
+        mut paired: evenfold_ssh::Paired,
+        address: &str,
+    ) -> Result<Paired, ApiError> {
         // The address that was just used works; it is tried before those the other side tells of itself.
         paired.introduction.addresses.retain(|other| other != address);
         paired.introduction.addresses.insert(0, address.to_owned());

@@ -135,7 +135,7 @@ impl Node {
         let relationship = self.find(wanted)?;
         let row = relationship.row();
         if let Some(spoke) = relationship.spoke()
-            && let Some(connection) = self.network.connection(&spoke.hub)
+            && let Some(connection) = spoke.hub.as_ref().and_then(|hub| self.network.connection(hub))
         {
             // A hub that cannot be told keeps a member that never comes; its owner sees it as offline.
             let left = async {
@@ -148,6 +148,7 @@ impl Node {
         }
         self.stop(row.id);
         self.store.relationships().remove(row.id).await.map_err(db)?;
+        self.host_forget(row.id).await;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use evenfold_core::batch::Limit;
 use evenfold_core::tracking::Tracking;
 use evenfold_core::{RelPath, Side};
-use evenfold_engine::driver::{Driver, DriverHandle, State, Trigger};
+use evenfold_engine::driver::{Driver, DriverHandle, Link, State, Trigger};
 use evenfold_engine::pair::PairSettings;
 use evenfold_engine::{Clock, Command, Endpoint, EndpointError, Pair, Progress};
 use evenfold_fs::apply::Rules;
@@ -21,6 +21,7 @@ use crate::network::Network;
 use crate::record::{SpokeRecord, now_micros};
 use crate::remote::RemoteEndpoint;
 use crate::settings::{self, Kind, Part, Settings};
+use crate::stock;
 
 /// One batch holds at most this much, so that large trees appear piece by piece and progress becomes durable.
 const BATCH: Limit = Limit { files: 4096, bytes: 256 * 1024 * 1024 };
@@ -83,15 +84,35 @@ pub(crate) enum RunningPart {
 
 /// What a spoke runs.
 pub(crate) struct Spoke {
-    pub(crate) hub: PeerKey,
+    /// The hub, unless the other folder is on a host without Evenfold.
+    pub(crate) hub: Option<PeerKey>,
     pub(crate) hub_name: String,
     pub(crate) driver: DriverHandle,
     pub(crate) progress: Arc<Progress>,
-    /// Why the session with the hub does not stand although a connection does.
+    /// Why the session with the hub does not stand although a connection does, or why a host cannot be used.
     pub(crate) refusal: Arc<Mutex<Option<String>>>,
-    /// The session with the hub while it stands.
+    /// The other folder while it can be reached.
+    pub(crate) link: Link,
+    /// The session with the hub while it stands; never with a host.
     pub(crate) remote: watch::Receiver<Option<Arc<RemoteEndpoint>>>,
+    /// What a folder on a host obeys.
+    tuning: Arc<Mutex<stock::Tuning>>,
     tasks: Vec<JoinHandle<()>>,
+}
+
+impl Spoke {
+    /// Says why the other folder cannot be reached.
+    pub(crate) fn why_offline(&self, network: &Network) -> Option<String> {
+        let refusal = || lock(&self.refusal).clone();
+        match &self.hub {
+            None => refusal(),
+            // What the hub said last counts only while it is there to say it.
+            Some(hub) => match network.connection(hub) {
+                Some(_) => refusal(),
+                None => Some(crate::network::describe(network.failure(hub).as_ref())),
+            },
+        }
+    }
 }
 
 impl Drop for Spoke {
@@ -106,6 +127,7 @@ impl Drop for Spoke {
 pub(crate) struct Surroundings {
     pub(crate) store: Arc<Store>,
     pub(crate) network: Arc<Network>,
+    pub(crate) hosts: Arc<stock::Hosts>,
     pub(crate) own_name: String,
     pub(crate) hub_name: Option<String>,
     /// Marks of paths that somebody chose by hand.
@@ -132,12 +154,30 @@ impl Relationship {
             Arc::clone(&around.store),
             local_settings(&settings, mark, around.watch),
         );
-        let part = match row.hub {
-            None => RunningPart::Hub,
-            Some(key) => {
+        let part = match (row.hub, stock::target_of(&row)) {
+            (None, None) => RunningPart::Hub,
+            (Some(key), _) => {
                 let hub = PeerKey::from_bytes(key);
-                let hub_name = around.hub_name.clone().unwrap_or_else(|| hub.fingerprint());
-                RunningPart::Spoke(Box::new(start_spoke(&row, &settings, &local, hub, hub_name, around)?))
+                let name = around.hub_name.clone().unwrap_or_else(|| hub.fingerprint());
+                RunningPart::Spoke(Box::new(start_spoke(
+                    &row,
+                    &settings,
+                    &local,
+                    name,
+                    Far::Hub(hub),
+                    around,
+                )?))
+            }
+            (None, Some(target)) => {
+                let name = target.host.clone();
+                RunningPart::Spoke(Box::new(start_spoke(
+                    &row,
+                    &settings,
+                    &local,
+                    name,
+                    Far::Host(target),
+                    around,
+                )?))
             }
         };
         let served = Served(watch::Sender::new(row.pause == Pause::Running));
@@ -196,6 +236,7 @@ impl Relationship {
             self.local.set_settings(local_settings(&settings, self.local.mark(), watch));
         }
         if let Some(spoke) = self.spoke() {
+            *lock(&spoke.tuning) = host_tuning(&settings, watch);
             let part = Part { ours: own_name, theirs: &spoke.hub_name, source: self.source() };
             let (pair, trigger, rescan) = pair_settings(&settings, part, self.tracking())?;
             spoke.driver.send(Command::Settings(Box::new(pair), trigger, rescan)).await.map_err(stopped)?;
@@ -276,12 +317,24 @@ fn pair_settings(
     Ok((pair, trigger, rescan))
 }
 
+/// Where the other folder is.
+enum Far {
+    Hub(PeerKey),
+    Host(evenfold_ssh::stock::Target),
+}
+
+/// What a folder on a host obeys.
+fn host_tuning(settings: &Settings, watch: bool) -> stock::Tuning {
+    let LocalSettings { select, rules, watch, .. } = local_settings(settings, Mark::Look, watch);
+    stock::Tuning { select, rules, watch }
+}
+
 fn start_spoke(
     row: &RelationshipRow,
     settings: &Settings,
     local: &Arc<LocalEndpoint>,
-    hub: PeerKey,
     hub_name: String,
+    far: Far,
     around: &Surroundings,
 ) -> Result<Spoke, ApiError> {
     let part = Part { ours: &around.own_name, theirs: &hub_name, source: source_of(&row.role) };
@@ -304,20 +357,37 @@ fn start_spoke(
     let (link_sender, link) = watch::channel(None);
     let (remote_sender, remote) = watch::channel(None);
     let paused = row.pause != Pause::Running;
-    let (driver, handle) = Driver::new(pair, ours, link, trigger, rescan, paused);
+    let (driver, handle) = Driver::new(pair, ours, link.clone(), trigger, rescan, paused);
     let refusal = Arc::new(Mutex::new(None));
-    let session = SessionKeeper {
-        network: Arc::clone(&around.network),
-        hub,
-        hub_name: hub_name.clone(),
-        own_name: around.own_name.clone(),
-        relationship: row.id.as_u128(),
-        refusal: Arc::clone(&refusal),
-        link: link_sender,
-        remote: remote_sender,
+    let tuning = Arc::new(Mutex::new(host_tuning(settings, around.watch)));
+    let (hub, session) = match far {
+        Far::Hub(hub) => {
+            let session = SessionKeeper {
+                network: Arc::clone(&around.network),
+                hub,
+                hub_name: hub_name.clone(),
+                own_name: around.own_name.clone(),
+                relationship: row.id.as_u128(),
+                refusal: Arc::clone(&refusal),
+                link: link_sender,
+                remote: remote_sender,
+            };
+            (Some(hub), tokio::spawn(session.run()))
+        }
+        Far::Host(target) => {
+            let (hosts, store) = (&around.hosts, &around.store);
+            let around = stock::Surroundings { hosts, store, local, tuning: &tuning };
+            let keeper = stock::keeper(row, target, settings, &around, Arc::clone(&refusal), link_sender);
+            let session = async move {
+                // There never is a session of that kind, which is not the same as its end.
+                let _kept = remote_sender;
+                keeper.run().await;
+            };
+            (None, tokio::spawn(session))
+        }
     };
-    let tasks = vec![tokio::spawn(driver.run()), tokio::spawn(session.run())];
-    Ok(Spoke { hub, hub_name, driver: handle, progress, refusal, remote, tasks })
+    let tasks = vec![tokio::spawn(driver.run()), session];
+    Ok(Spoke { hub, hub_name, driver: handle, progress, refusal, link, remote, tuning, tasks })
 }
 
 /// Keeps a session with the hub's endpoint whenever a connection stands.

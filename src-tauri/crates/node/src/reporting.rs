@@ -108,7 +108,9 @@ fn fetch_again(fetched: bool) -> Option<Instant> {
 /// Asks the hub for the shared settings; tells whether that need not be tried again with this session.
 async fn fetch_settings(node: &Weak<Node>, relationship: &Weak<Relationship>) -> bool {
     let (Some(node), Some(relationship)) = (node.upgrade(), relationship.upgrade()) else { return true };
-    let Some(connection) = relationship.spoke().and_then(|spoke| node.network.connection(&spoke.hub)) else {
+    let Some(connection) =
+        relationship.spoke().and_then(|spoke| node.network.connection(spoke.hub.as_ref()?))
+    else {
         return true;
     };
     let fetched = async {

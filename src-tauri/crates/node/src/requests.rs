@@ -280,9 +280,10 @@ impl Node {
 
     /// Asks the hub to have all other members run a cycle.
     pub(crate) async fn ask_hub_settle(&self, relationship: &Relationship) -> Result<Vec<Synced>, ApiError> {
-        let Some(spoke) = relationship.spoke() else { return Ok(Vec::new()) };
+        // A host without Evenfold has no others to ask.
+        let Some(hub) = relationship.spoke().and_then(|spoke| spoke.hub) else { return Ok(Vec::new()) };
         let request = CycleRequest { relationship: relationship.row().id, full: false };
-        let answer = self.ask(&spoke.hub, "settle", &request).await?;
+        let answer = self.ask(&hub, "settle", &request).await?;
         serde_json::from_slice(&answer).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
     }
 

@@ -210,8 +210,8 @@ async fn look(relationship: &Relationship, paths: Vec<RelPath>) -> Result<Snapsh
     looked.map_err(|error| folder_failed(relationship, error))
 }
 
-fn connected(spoke: &Spoke) -> Result<Arc<crate::remote::RemoteEndpoint>, ApiError> {
-    spoke.remote.borrow().clone().ok_or_else(|| {
+fn connected(spoke: &Spoke) -> Result<Arc<dyn evenfold_engine::Endpoint>, ApiError> {
+    spoke.link.borrow().clone().ok_or_else(|| {
         let message = format!("{} cannot be reached now; nothing was changed", spoke.hub_name);
         ApiError::new(ErrorCode::Unreachable, message)
             .with_hint("decide again when it is connected, or keep both")

@@ -22,7 +22,10 @@ impl Service for NodeService {
             Request::NodeShow => Reply::Node(node.info()),
             Request::PairOffer { minutes, share } => Reply::Offer(node.pair_offer(minutes, share)?),
             Request::PairWait { code } => Reply::Paired(node.pair_wait(&code).await?),
-            Request::PairAccept { code, address } => Reply::Paired(node.pair_accept(&code, &address).await?),
+            Request::PairAccept { code, address } => {
+                Reply::Paired(node.pair_accept(&code, address.as_deref()).await?)
+            }
+            Request::Nearby => Reply::Nearby(node.nearby().await?),
             Request::PeerList => Reply::Peers(node.peer_list().await?),
             Request::PeerRename { peer, name } => done(node.peer_rename(&peer, &name).await)?,
             Request::PeerRemove { peer } => done(node.peer_remove(&peer).await)?,
@@ -34,6 +37,11 @@ impl Service for NodeService {
             Request::Join(join) => Reply::Relationship(node.join(&join).await?),
             Request::RelAdd { name, kind, path, target, settings } => {
                 Reply::Relationship(node.rel_add(&name, &kind, &path, &target, &settings).await?)
+            }
+            Request::HostAdd(add) => Reply::Relationship(node.host_add(&add).await?),
+            Request::HostUnlock { passphrase } => {
+                node.host_unlock(&passphrase);
+                Reply::Done
             }
             Request::RelList => Reply::Relationships(node.rel_list().await?),
             Request::RelShow { relationship } => Reply::Relationship(node.rel_show(&relationship).await?),

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use crate::api::{
     ApiError, DriftInfo, EndpointStatus, ErrorInfo, HaltInfo, PathText, RelationshipStatus, Status,
 };
-use crate::local::lock;
 use crate::node::{Node, db};
 use crate::peers::time_text;
 use crate::plans::halt_info;
@@ -62,10 +61,16 @@ impl Node {
         let row = relationship.row();
         let state = spoke.driver.state().borrow().clone();
         let told = spoke_state(&state, relationship.source());
-        let peer = self.store.peers().get(spoke.hub.as_bytes()).await.map_err(db)?;
+        let peer = match &spoke.hub {
+            Some(hub) => self.store.peers().get(hub.as_bytes()).await.map_err(db)?,
+            None => None,
+        };
         let last_seen = peer.and_then(|peer| peer.last_seen);
         let theirs = spoke.hub_name.as_str();
-        let folder = self.hub_folder(&row.id.to_string()).await?;
+        let folder = match spoke.hub {
+            Some(_) => self.hub_folder(&row.id.to_string()).await?,
+            None => row.hub_share.clone(),
+        };
         let reading = spoke.progress.read();
         let running = state.running && reading.phase != evenfold_engine::Phase::Idle;
         let known = told.state != "unknown";
@@ -84,7 +89,13 @@ impl Node {
                 self.own_endpoint(&row),
                 EndpointStatus {
                     node: theirs.to_owned(),
-                    role: if row.role == "destination" { "source".to_owned() } else { "hub".to_owned() },
+                    role: match (row.role.as_str(), &spoke.hub) {
+                        ("destination", _) => "source",
+                        ("source", None) => "destination",
+                        (_, None) => "host",
+                        (_, Some(_)) => "hub",
+                    }
+                    .to_owned(),
                     path: folder.map(|path| PathText { path, path_bytes: None }),
                     online: state.online,
                     last_seen: if state.online {
@@ -116,11 +127,8 @@ impl Node {
 
     fn error_of(&self, spoke: &Spoke, state: &State) -> Option<ErrorInfo> {
         if !state.online {
-            // What the hub said last counts only while it is there to say it.
-            let refusal = self.network.connection(&spoke.hub).and_then(|_| lock(&spoke.refusal).clone());
-            let failure = self.network.failure(&spoke.hub);
-            if let (None, Some(evenfold_ssh::DialError::HostKeyChanged { addr, expected, actual })) =
-                (&refusal, &failure)
+            let failure = spoke.hub.as_ref().and_then(|hub| self.network.failure(hub));
+            if let Some(evenfold_ssh::DialError::HostKeyChanged { addr, expected, actual }) = &failure
             {
                 return Some(ErrorInfo {
                     code: "key-changed".to_owned(),
@@ -133,10 +141,8 @@ impl Node {
                         .to_owned(),
                 });
             }
-            let why = match refusal {
-                Some(refusal) => refusal,
-                None => crate::network::describe(self.network.failure(&spoke.hub).as_ref()),
-            };
+            let why = spoke.why_offline(&self.network);
+            let why = why.unwrap_or_else(|| crate::network::describe(None));
             return Some(ErrorInfo {
                 code: "offline".to_owned(),
                 message: format!("{} cannot be reached: {why}", spoke.hub_name),

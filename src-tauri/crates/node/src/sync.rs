@@ -204,6 +204,9 @@ impl Node {
             let error = EndpointError::Failed { code: "hub".to_owned(), message };
             return Err(CycleError::Endpoint(evenfold_core::Side::Ours, error));
         };
+        if spoke.hub.is_none() {
+            self.hosts.knock();
+        }
         let id = relationship.row().id.to_string();
         let cycle = spoke.driver.cycle_within(look, permission, scope);
         tokio::pin!(cycle);

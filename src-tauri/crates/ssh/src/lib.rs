@@ -23,6 +23,9 @@
 //! **Absences.** No `unsafe`, no global state, no log line with a secret; keys and codes show themselves shortened or
 //! not at all in `Debug`.
 //!
+//! **Hosts without Evenfold** ([`stock`]) are logged in to as the user's own `ssh` would. There, and only there, other
+//! kinds of keys and older servers are accepted; a host key that nobody vouches for never is.
+//!
 //! # The way of the bytes
 //!
 //! `mux` divides the one channel into streams, `connection` is what callers hold, `socket` lies between
@@ -38,6 +41,7 @@ mod mux;
 pub mod pairing;
 mod server;
 mod socket;
+pub mod stock;
 mod strict;
 
 pub use connection::Connection;

@@ -1,8 +1,9 @@
 //! Table `digest_cache`: the digest of each file of a root, with the inode, size and times under which it was read.
 //! A file that still has all of them need not be read again. It is only a cache: it may be lost at any time, and a row
-//! that does not fit the disk is ignored by whoever uses it.
+//! that does not fit the disk is ignored by whoever uses it. Rows of the other side exist where nobody else keeps them:
+//! for a folder on a host without Evenfold.
 
-use evenfold_core::{Digest, Mtime, RelPath};
+use evenfold_core::{Digest, Mtime, RelPath, Side};
 use futures_util::TryStreamExt;
 use sqlx::Arguments;
 use sqlx::sqlite::SqliteRow;
@@ -19,9 +20,9 @@ const TABLE: &str = "digest_cache";
 const INSERT: Bulk = Bulk {
     table: TABLE,
     doing: "storing digests",
-    head: "INSERT OR REPLACE INTO digest_cache (relationship, path, ino, size, mtime_s, mtime_ns, ctime_s, ctime_ns,
+    head: "INSERT OR REPLACE INTO digest_cache (relationship, side, path, ino, size, mtime_s, mtime_ns, ctime_s, ctime_ns,
            digest) VALUES ",
-    tuple: "(?,?,?,?,?,?,?,?,?)",
+    tuple: "(?,?,?,?,?,?,?,?,?,?)",
     tail: "",
 };
 
@@ -29,8 +30,8 @@ const INSERT: Bulk = Bulk {
 const DELETE: Bulk = Bulk {
     table: TABLE,
     doing: "removing digests",
-    head: "DELETE FROM digest_cache WHERE (relationship, path) IN (VALUES ",
-    tuple: "(?,?)",
+    head: "DELETE FROM digest_cache WHERE (relationship, side, path) IN (VALUES ",
+    tuple: "(?,?,?)",
     tail: ")",
 };
 
@@ -55,6 +56,7 @@ pub struct CacheRow {
 #[derive(Debug)]
 pub struct DigestCache<'s> {
     pub(crate) store: &'s Store,
+    pub(crate) side: Side,
 }
 
 impl DigestCache<'_> {
@@ -63,9 +65,10 @@ impl DigestCache<'_> {
     pub async fn load(&self, relationship: Uuid) -> Result<Vec<CacheRow>, StoreError> {
         let mut rows = sqlx::query(
             "SELECT path, ino, size, mtime_s, mtime_ns, ctime_s, ctime_ns, digest FROM digest_cache
-             WHERE relationship = ? ORDER BY path",
+             WHERE relationship = ? AND side = ? ORDER BY path",
         )
         .bind(relationship.as_bytes().to_vec())
+        .bind(number(self.side))
         .fetch(&self.store.reader);
         let mut loaded = Vec::new();
         while let Some(row) = rows.try_next().await.on(TABLE, "loading digests")? {
@@ -92,16 +95,19 @@ impl DigestCache<'_> {
         let mut upserts: Vec<(Vec<u8>, &CacheRow)> =
             upserts.iter().map(|row| (key::of(&row.path), row)).collect();
         upserts.sort_by(|a, b| a.0.cmp(&b.0));
+        let side = number(self.side);
         let mut tx = self.store.write(TABLE).await?;
         DELETE
             .run(&mut tx, &removes, |arguments, path| {
                 arguments.add(&relationship.as_bytes()[..])?;
+                arguments.add(side)?;
                 arguments.add(&path[..])
             })
             .await?;
         INSERT
             .run(&mut tx, &upserts, |arguments, (path, row)| {
                 arguments.add(&relationship.as_bytes()[..])?;
+                arguments.add(side)?;
                 arguments.add(&path[..])?;
                 arguments.add(row.ino.cast_signed())?;
                 arguments.add(row.size.cast_signed())?;
@@ -117,12 +123,20 @@ impl DigestCache<'_> {
 
     /// Forgets all rows of a relationship, so that everything is read again.
     pub async fn clear(&self, relationship: Uuid) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM digest_cache WHERE relationship = ?")
+        sqlx::query("DELETE FROM digest_cache WHERE relationship = ? AND side = ?")
             .bind(&relationship.as_bytes()[..])
+            .bind(number(self.side))
             .execute(&self.store.writer)
             .await
             .on(TABLE, "clearing digests")?;
         Ok(())
+    }
+}
+
+fn number(side: Side) -> i64 {
+    match side {
+        Side::Ours => 0,
+        Side::Theirs => 1,
     }
 }
 

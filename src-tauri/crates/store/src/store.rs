@@ -79,7 +79,12 @@ impl Store {
 
     /// Digests of files that need not be read again.
     pub fn digest_cache(&self) -> DigestCache<'_> {
-        DigestCache { store: self }
+        DigestCache { store: self, side: evenfold_core::Side::Ours }
+    }
+
+    /// Table `digest_cache`: digests of the folder on the other side, where that is a host without Evenfold.
+    pub fn far_digest_cache(&self) -> DigestCache<'_> {
+        DigestCache { store: self, side: evenfold_core::Side::Theirs }
     }
 
     /// Small values by name.

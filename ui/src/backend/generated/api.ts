@@ -215,7 +215,7 @@ online: boolean,
 last_seen: string | null, } & Partial<PathText>;
 
 /** Stable codes of errors. */
-export type ErrorCode = "usage" | "setting" | "not-found" | "exists" | "folder" | "unreachable" | "key-changed" | "refused" | "pairing-failed" | "held" | "plan-outdated" | "already-running" | "store" | "timeout" | "io" | "internal";
+export type ErrorCode = "usage" | "setting" | "not-found" | "exists" | "folder" | "unreachable" | "key-changed" | "key-unknown" | "key-encrypted" | "refused" | "pairing-failed" | "held" | "plan-outdated" | "already-running" | "store" | "timeout" | "io" | "internal";
 
 /** An error in words. */
 export type ErrorInfo = {
@@ -290,6 +290,25 @@ on: string,
 bytes: number | null,
 /** More in words. */
 detail: string | null, } & Partial<PathText>;
+
+/** A relationship with a folder on a host that runs OpenSSH's server. */
+export type HostAdd = {
+/** Name of the relationship. */
+name: string,
+/** Kind. */
+kind: string,
+/** Absolute path of the local folder, which must exist. */
+path: PathText,
+/** `ssh://user@host:port/path`. */
+target: string,
+/** Whether changes come from the host, where they travel one way. */
+from_host: boolean,
+/** Settings. */
+settings: Array<[string, string]>,
+/** Fingerprints of host keys that a person has compared and accepts. */
+accept_keys: Array<string>,
+/** Passphrases of encrypted keys; kept in memory only. */
+passphrases: Array<Secret>, };
 
 /** What to join and where. */
 export type Join = {
@@ -576,7 +595,9 @@ path: PathText,
 /** `PEER:/absolute/path`. */
 target: string,
 /** Settings. */
-settings: Array<[string, string]>, } | { "request": "rel-list" } | { "request": "rel-show",
+settings: Array<[string, string]>, } | { "request": "host-add" } & HostAdd | { "request": "host-unlock",
+/** The passphrase. */
+passphrase: Secret, } | { "request": "rel-list" } | { "request": "rel-show",
 /** Name or id. */
 relationship: string, } | { "request": "rel-edit",
 /** Name or id. */
@@ -692,6 +713,9 @@ replaced: string | null,
 path: string,
 /** The exact bytes in base64, only where `path` had to replace some. */
 path_bytes?: string | null, };
+
+/** A text that is not shown in logs. */
+export type Secret = string;
 
 /** State of a node. */
 export type Status = {

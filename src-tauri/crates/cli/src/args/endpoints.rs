@@ -42,11 +42,12 @@ pub(crate) struct ShareArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "evenfold join [OPTIONS] PEER:NAME PATH\n       evenfold join [OPTIONS] CODE ADDR:PORT PATH",
+    override_usage = "evenfold join [OPTIONS] PEER:NAME PATH\n       evenfold join [OPTIONS] CODE [ADDR:PORT] PATH",
     after_help = "\
 Examples:
   evenfold join nas:photos ~/Photos --dry-run
   evenfold join nas:photos ~/Photos --yes --wait
+  evenfold join CODE ~/Photos                           found on the local network
   evenfold join CODE 192.168.1.20:22722 ~/Photos"
 )]
 pub(crate) struct JoinArgs {
@@ -81,18 +82,31 @@ pub(crate) struct RelArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RelCommand {
-    /// Make a relationship from this side alone, where the peer allows it
-    #[command(after_help = "\
-Example:
-  evenfold rel add photos --kind two-way ~/Photos nas:/srv/photos")]
+    /// Make a relationship from this side alone, where the peer allows it, or with a host that has only SSH
+    #[command(
+        override_usage = "evenfold rel add [OPTIONS] NAME PATH PEER:PATH\n       \
+                          evenfold rel add [OPTIONS] NAME PATH ssh://[USER@]HOST[:PORT]/PATH\n       \
+                          evenfold rel add [OPTIONS] NAME ssh://[USER@]HOST[:PORT]/PATH PATH",
+        after_help = "\
+Where changes travel one way they go from the first folder to the second. A host that has only SSH is reached as \
+`ssh` would, by ~/.ssh/config, agent and keys; its folder may be named below the home folder: ssh://nas/~/photos
+
+Examples:
+  evenfold rel add photos --kind two-way ~/Photos nas:/srv/photos
+  evenfold rel add site --kind mirror ~/site ssh://me@web.example.com/var/www/site"
+    )]
     Add {
         /// Name of the relationship
         name: String,
         /// Local folder
+        #[arg(value_name = "PATH")]
         path: PathBuf,
-        /// Folder on a paired node
-        #[arg(value_name = "PEER:PATH")]
-        target: String,
+        /// Folder on a paired node, or on a host that has only SSH
+        #[arg(value_name = "PEER:PATH|ssh://HOST/PATH")]
+        target: PathBuf,
+        /// Accept the unknown key of a host with this fingerprint; may be given several times
+        #[arg(long, value_name = "SHA256:…")]
+        accept_key: Vec<String>,
         /// two-way, mirror, manual, send-once, relay or compare
         #[arg(long, value_name = "KIND", default_value = "two-way")]
         kind: String,
@@ -118,6 +132,9 @@ Examples:
         #[command(flatten)]
         set: SetArgs,
     },
+    /// Give the passphrase of an encrypted SSH key, until the daemon ends: asked on a terminal, else read from the input
+    #[command(after_help = "Example:\n  evenfold rel unlock")]
+    Unlock,
     /// Stop syncing until resumed
     #[command(after_help = "Example:\n  evenfold rel pause photos")]
     Pause(RelationshipArgs),

@@ -54,13 +54,15 @@ Examples:
         no_wait: bool,
     },
     /// Pair with the node that printed a code
-    #[command(after_help = "Example:\n  evenfold pair accept CODE 192.168.1.20:22722")]
+    #[command(
+        after_help = "Examples:\n  evenfold pair accept CODE\n  evenfold pair accept CODE 192.168.1.20:22722"
+    )]
     Accept {
         /// The code
         code: String,
-        /// Where the other node listens
+        /// Where the other node listens [default: searched for on the local network]
         #[arg(value_name = "ADDR:PORT")]
-        address: String,
+        address: Option<String>,
         /// Do not ask whether both sides show the same check
         #[arg(long)]
         yes: bool,
@@ -79,6 +81,9 @@ pub(crate) enum PeerCommand {
     /// List paired nodes
     #[command(after_help = "Example:\n  evenfold peer list")]
     List,
+    /// List the nodes on the local network, paired or not
+    #[command(after_help = "Example:\n  evenfold peer nearby")]
+    Nearby,
     /// Show one with its fingerprint and relationships
     #[command(after_help = "Example:\n  evenfold peer show nas")]
     Show {

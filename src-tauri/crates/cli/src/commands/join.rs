@@ -18,8 +18,8 @@ use crate::{paths, words};
 enum What {
     /// A share of a node that is already paired.
     Share { peer: String, share: String },
-    /// A one-time code, and where the node listens that printed it.
-    Code { code: String, address: String },
+    /// A one-time code, and where the node listens that printed it; searched for on the local network if absent.
+    Code { code: String, address: Option<String> },
 }
 
 pub(crate) async fn run(context: &mut Context, arguments: JoinArgs) -> Result<Exit, ApiError> {
@@ -110,11 +110,14 @@ fn understand(what: &str, rest: &[PathBuf]) -> Result<(What, PathBuf), ApiError>
         ),
         (Some(_), _) => wrong(
             format!("after {what} comes the local folder only"),
-            "With a code it is: evenfold join CODE ADDR:PORT PATH",
+            "With a code it is: evenfold join CODE [ADDR:PORT] PATH",
         ),
+        (None, [path]) if what.contains('-') => {
+            Ok((What::Code { code: what.to_owned(), address: None }, path.clone()))
+        }
         (None, [address, path]) => match address.to_str().filter(|address| has_port(address)) {
             Some(address) => {
-                Ok((What::Code { code: what.to_owned(), address: address.to_owned() }, path.clone()))
+                Ok((What::Code { code: what.to_owned(), address: Some(address.to_owned()) }, path.clone()))
             }
             None => wrong(
                 format!("{} is no address with a port", address.display()),
@@ -149,12 +152,16 @@ mod tests {
     #[test]
     fn peers_and_codes_are_told_apart() {
         let share = |peer: &str, share: &str| What::Share { peer: peer.into(), share: share.into() };
-        let code = |code: &str, address: &str| What::Code { code: code.into(), address: address.into() };
+        let code = |code: &str, address: &str| What::Code {
+            code: code.into(),
+            address: (!address.is_empty()).then(|| address.into()),
+        };
         check(&["nas:photos", "/p"], Some((share("nas", "photos"), "/p")));
         check(&["7K4M-2QXD", "10.0.0.1:22722", "p"], Some((code("7K4M-2QXD", "10.0.0.1:22722"), "p")));
         check(&["7K4M-2QXD", "[::1]:22722", "p"], Some((code("7K4M-2QXD", "[::1]:22722"), "p")));
         check(&["7K4M-2QXD", "nas.local:22722", "p"], Some((code("7K4M-2QXD", "nas.local:22722"), "p")));
-        check(&["7K4M-2QXD", "p"], None);
+        check(&["7K4M-2QXD", "p"], Some((code("7K4M-2QXD", ""), "p")));
+        check(&["nas", "p"], None);
         check(&["7K4M-2QXD", "nas", "p"], None);
         check(&["7K4M-2QXD", "/a:1", "p"], None);
         check(&["nas:", "p"], None);

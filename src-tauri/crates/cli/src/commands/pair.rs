@@ -74,7 +74,7 @@ pub(crate) async fn accept(
     context: &Context,
     engine: &mut Engine,
     code: String,
-    address: String,
+    address: Option<String>,
     yes: bool,
 ) -> Result<Paired, ApiError> {
     let paired = ask!(engine, Request::PairAccept { code, address }, Paired)?;

@@ -1,6 +1,6 @@
 //! `evenfold peer`: the nodes that this one knows.
 
-use evenfold_node::api::{ApiError, ErrorCode, PeerInfo, Request};
+use evenfold_node::api::{ApiError, ErrorCode, NearbyNode, PeerInfo, Request};
 use evenfold_node::text::{human_size, now};
 
 use crate::args::PeerCommand;
@@ -21,6 +21,17 @@ pub(crate) async fn run(context: &mut Context, command: PeerCommand) -> Result<E
                 note("No peers yet. Begin with `evenfold pair offer` on one node.");
             } else {
                 let rows: Vec<Vec<Line>> = peers.iter().map(row).collect();
+                context.out.lines(table(&rows))?;
+            }
+        }
+        PeerCommand::Nearby => {
+            let nearby = ask!(engine, Request::Nearby, Nearby)?;
+            if context.out.is_json() {
+                context.out.document(&serde_json::json!({ "nearby": nearby }))?;
+            } else if nearby.is_empty() {
+                note("No other node was heard on the local network.");
+            } else {
+                let rows: Vec<Vec<Line>> = nearby.iter().map(near).collect();
                 context.out.lines(table(&rows))?;
             }
         }
@@ -55,6 +66,15 @@ pub(crate) async fn run(context: &mut Context, command: PeerCommand) -> Result<E
         }
     }
     Ok(Exit::Done)
+}
+
+fn near(node: &NearbyNode) -> Vec<Line> {
+    let paired = match &node.peer {
+        Some(peer) => Line::styled(Style::Good, format!("paired as {peer}")),
+        None => Line::styled(Style::Faint, "not paired"),
+    };
+    let addresses = node.addresses.join(", ");
+    vec![Line::styled(Style::Strong, &node.name), paired, addresses.into(), node.fingerprint.as_str().into()]
 }
 
 fn state(peer: &PeerInfo) -> Line {

@@ -3,7 +3,7 @@
 use evenfold_node::api::{ApiError, ErrorCode, RelationshipInfo, Request};
 use evenfold_node::settings::{Kind, Settings};
 
-use super::rel_file;
+use super::{rel_file, rel_host};
 use crate::args::{RelCommand, RelationshipArgs};
 use crate::context::{Context, Network};
 use crate::engine::ask;
@@ -13,9 +13,14 @@ use crate::{paths, words};
 
 pub(crate) async fn run(context: &mut Context, command: RelCommand) -> Result<Exit, ApiError> {
     match command {
-        RelCommand::Add { name, path, target, kind, set } => {
+        RelCommand::Add { name, path, target, accept_key, kind, set } => {
             let settings = paths::expand(&set.set)?;
             Settings::parse(kind.parse::<Kind>()?, &settings)?;
+            if let Some(ends) = rel_host::ends(&path, &target)? {
+                let made = rel_host::add(context, name, kind, ends, settings, accept_key).await?;
+                return shown(context, &made, "Made ");
+            }
+            let target = rel_host::text(&target)?;
             let path = paths::folder(&path)?;
             let mut engine = context.engine(Network::DialOnly).await?;
             let made = ask!(engine, Request::RelAdd { name, kind, path, target, settings }, Relationship)?;
@@ -44,6 +49,7 @@ pub(crate) async fn run(context: &mut Context, command: RelCommand) -> Result<Ex
             let changed = ask!(engine, Request::RelEdit { relationship, settings }, Relationship)?;
             shown(context, &changed, "Changed ")
         }
+        RelCommand::Unlock => rel_host::unlock(context).await,
         RelCommand::Pause(arguments) => pause(context, arguments).await,
         RelCommand::Resume(arguments) => resume(context, arguments).await,
         RelCommand::Remove(RelationshipArgs { relationship }) => {

@@ -123,6 +123,10 @@ pub struct TestNode {
     address: String,
     /// Further words for `daemon`.
     words: Vec<String>,
+    /// What is set in the environment of each of its daemons.
+    environment: Vec<(String, String)>,
+    /// The network namespace in which its daemons run, if not ours.
+    network: Option<String>,
     child: Option<Child>,
 }
 
@@ -136,15 +140,41 @@ impl TestNode {
     /// Starts a daemon that listens on `listen`, with further words for `daemon`.
     #[track_caller]
     pub fn start_with(name: &str, listen: &str, words: &[&str]) -> TestNode {
-        let mut node = TestNode {
+        TestNode::start_as(name, listen, words, &[])
+    }
+
+    /// The same, with variables in the environment of the daemon.
+    #[track_caller]
+    pub fn start_as(name: &str, listen: &str, words: &[&str], environment: &[(&str, &str)]) -> TestNode {
+        let mut node = TestNode::stopped(name, listen, words, environment);
+        node.restart();
+        node
+    }
+
+    /// Starts a daemon in a network namespace.
+    #[track_caller]
+    pub fn start_in(network: &str, name: &str, listen: &str) -> TestNode {
+        let mut node = TestNode::stopped(name, listen, &[], &[]);
+        node.network = Some(network.to_owned());
+        node.restart();
+        node
+    }
+
+    fn stopped(name: &str, listen: &str, words: &[&str], environment: &[(&str, &str)]) -> TestNode {
+        TestNode {
             name: name.to_owned(),
             dir: tempfile::tempdir().unwrap(),
             address: listen.to_owned(),
             words: words.iter().map(|word| (*word).to_owned()).collect(),
+            environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            network: None,
             child: None,
-        };
-        node.restart();
-        node
+        }
+    }
+
+    /// Has the node listen elsewhere from the next start on.
+    pub fn move_to(&mut self, address: &str) {
+        self.address = address.to_owned();
     }
 
     /// Returns the node's name.
@@ -240,7 +270,10 @@ impl TestNode {
         let log = std::fs::File::options().create(true).append(true).open(self.output_file()).unwrap();
         let words = ["daemon", "--listen", &self.address, "--name", &self.name];
         let mut command = dying_with_us(self.command().args(words).args(&self.words));
-        command.envs(environment.iter().copied());
+        if let Some(network) = &self.network {
+            command = inside(network, &command);
+        }
+        command.envs(self.environment.iter().cloned()).envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());
     }
@@ -328,16 +361,28 @@ impl Drop for TestNode {
     }
 }
 
+/// Returns a command that runs in a network namespace.
+fn inside(network: &str, command: &Command) -> Command {
+    let mut wrapped = Command::new("ip");
+    wrapped.args(["netns", "exec", network]).arg(command.get_program());
+    like(wrapped, command)
+}
+
 /// Returns a command that the system ends if the test is killed, where it can, so that no daemon is left behind.
 fn dying_with_us(command: &Command) -> Command {
     let setpriv = Path::new("/usr/bin/setpriv");
-    let mut wrapped = if setpriv.exists() {
+    let wrapped = if setpriv.exists() {
         let mut wrapped = Command::new(setpriv);
         wrapped.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program());
         wrapped
     } else {
         Command::new(command.get_program())
     };
+    like(wrapped, command)
+}
+
+/// Gives `wrapped` the words and the environment of a command.
+fn like(mut wrapped: Command, command: &Command) -> Command {
     wrapped.args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {

@@ -20,14 +20,18 @@ mod instances;
 mod interrupted;
 #[cfg(debug_assertions)]
 mod kill_sweep;
+mod lan;
 mod manual;
 mod mirror;
 mod names;
+mod nearby;
+mod openssh;
 mod plans;
 mod settings;
 mod shapes;
 mod source_gone;
 mod star;
 mod strangers;
+mod t39_openssh;
 mod ways;
 mod why;

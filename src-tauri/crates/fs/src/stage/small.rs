@@ -17,18 +17,18 @@ use crate::supply::open_known;
 /// What became of nodes, by their numbers.
 pub(super) type Outcomes = Vec<(u32, State)>;
 
-/// Threads that write. Creating a file costs mostly time in the kernel, which two cores share well; more
-/// threads only wait for each other in it.
-const WRITERS: usize = 2;
-
 /// Contents handed over at once, so that a hand-over costs little beside creating a file.
 const GROUP: usize = 16;
 
 /// Bytes after which a group is handed over.
 const GROUP_BYTES: usize = 256 * 1024;
 
-/// Groups that wait for a writer: with one in each hand at most 8 × (256 KiB + one content of 1 MiB) = 10 MiB.
+/// Groups that wait for a writer: with one in each hand and two writers at most 10 × (256 KiB + one content of 1 MiB)
+/// = 12 MiB.
 const AHEAD: usize = 4;
+
+/// Threads that write at most, so that groups take at most 50 MiB.
+const MOST_WRITERS: usize = 8;
 
 /// Something for a writer to do.
 pub(super) enum Job {
@@ -177,7 +177,9 @@ impl<'s> Pool<'s> {
             };
             (send, scope.spawn(work))
         };
-        Pool { writers: (0..WRITERS).map(start).collect(), turn: 0, group: Vec::new(), bytes: 0 }
+        // More threads than calls that are worth making at once only wait for each other.
+        let count = writer.disk.calls_at_once().clamp(1, MOST_WRITERS);
+        Pool { writers: (0..count).map(start).collect(), turn: 0, group: Vec::new(), bytes: 0 }
     }
 
     /// Hands over one job, sooner or later.
@@ -194,7 +196,7 @@ impl<'s> Pool<'s> {
 
     fn flush(&mut self) {
         self.bytes = 0;
-        self.turn = (self.turn + 1) % WRITERS;
+        self.turn = (self.turn + 1) % self.writers.len().max(1);
         if let Some((send, _)) = self.writers.get(self.turn) {
             // If a writer died, its jobs stay unanswered, which the collection reports.
             drop(send.send(std::mem::take(&mut self.group)));

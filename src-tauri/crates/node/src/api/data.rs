@@ -46,6 +46,20 @@ pub struct Paired {
     pub share: Option<String>,
 }
 
+/// A node on the local network. Anybody could say so: only pairing proves it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(optional_fields = nullable))]
+pub struct NearbyNode {
+    /// What it calls itself.
+    pub name: String,
+    /// The fingerprint of the key that it says is its own.
+    pub fingerprint: String,
+    /// Where it says that it can be reached.
+    pub addresses: Vec<String>,
+    /// Its name here, if it is paired.
+    pub peer: Option<String>,
+}
+
 /// A pinned peer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]

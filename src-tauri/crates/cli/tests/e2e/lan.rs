@@ -1,0 +1,71 @@
+//! Local networks of their own: network namespaces on one switch. Needs root, as `cargo xtask test` on a server has.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::common::finish;
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// A switch and the machines on it. The machine with the number `n` has the address 10.77.0.n.
+pub(crate) struct Lan {
+    name: String,
+    machines: Vec<u32>,
+}
+
+impl Lan {
+    /// Makes a network of machines with these numbers.
+    #[track_caller]
+    pub(crate) fn new(machines: &[u32]) -> Lan {
+        let name = format!("ef{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let lan = Lan { name, machines: machines.to_vec() };
+        let switch = lan.switch();
+        ip(&["netns", "add", &switch]);
+        ip(&["-n", &switch, "link", "add", "switch", "type", "bridge"]);
+        ip(&["-n", &switch, "link", "set", "switch", "up"]);
+        for machine in machines {
+            let (space, port) = (lan.machine(*machine), format!("port{machine}"));
+            ip(&["netns", "add", &space]);
+            ip(&[
+                "-n", &space, "link", "add", "eth0", "type", "veth", "peer", "name", &port, "netns", &switch,
+            ]);
+            ip(&["-n", &switch, "link", "set", &port, "master", "switch", "up"]);
+            ip(&["-n", &space, "link", "set", "lo", "up"]);
+            ip(&["-n", &space, "link", "set", "eth0", "up"]);
+            lan.address(*machine, *machine);
+        }
+        lan
+    }
+
+    /// Gives a machine the address 10.77.0.`host`, and takes the one that it had.
+    #[track_caller]
+    pub(crate) fn address(&self, machine: u32, host: u32) {
+        let space = self.machine(machine);
+        ip(&["-n", &space, "-4", "address", "flush", "dev", "eth0"]);
+        ip(&["-n", &space, "address", "add", &format!("10.77.0.{host}/24"), "dev", "eth0"]);
+    }
+
+    /// Returns the network namespace of a machine.
+    pub(crate) fn machine(&self, machine: u32) -> String {
+        format!("{}m{machine}", self.name)
+    }
+
+    fn switch(&self) -> String {
+        format!("{}sw", self.name)
+    }
+}
+
+impl Drop for Lan {
+    fn drop(&mut self) {
+        let spaces = self.machines.iter().map(|machine| self.machine(*machine)).chain([self.switch()]);
+        for space in spaces {
+            // What is left goes when the last process in it ends.
+            _ = Command::new("ip").args(["netns", "delete", &space]).status();
+        }
+    }
+}
+
+#[track_caller]
+fn ip(words: &[&str]) {
+    finish(Command::new("ip").args(words)).ok();
+}

@@ -1,0 +1,73 @@
+//! Relationships with hosts on which only OpenSSH's server runs: `ssh://user@host:port/path`.
+//!
+//! The node that has the relationship drives the pair alone: [`add`] makes it, [`keeper`] keeps a session, [`endpoint`]
+//! is the folder there as the engine sees it, [`disk`] and [`files`] carry its calls over SFTP. A row of such a
+//! relationship has no hub, and the target in the place of the hub's share.
+
+mod add;
+mod disk;
+mod endpoint;
+mod files;
+mod hosts;
+mod inodes;
+mod keeper;
+mod root;
+
+use std::sync::{Arc, Mutex};
+
+use evenfold_core::select::Select;
+use evenfold_engine::Endpoint;
+use evenfold_fs::apply::Rules;
+use evenfold_ssh::stock::Target;
+use evenfold_store::{RelationshipRow, Store};
+use tokio::sync::watch;
+
+use crate::local::LocalEndpoint;
+use crate::settings::{Flow, Settings};
+use endpoint::Place;
+pub(crate) use hosts::Hosts;
+pub(crate) use keeper::Keeper;
+
+/// What a relationship with a host needs of its node.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) hosts: &'a Arc<Hosts>,
+    pub(crate) store: &'a Arc<Store>,
+    pub(crate) local: &'a Arc<LocalEndpoint>,
+    pub(crate) tuning: &'a Arc<Mutex<Tuning>>,
+}
+
+/// What a folder on a host obeys; may change at any time.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Tuning {
+    pub(crate) select: Select,
+    pub(crate) rules: Rules,
+    /// Whether it is looked at again and again.
+    pub(crate) watch: bool,
+}
+
+/// Returns the host's folder of a relationship, if it has one.
+pub(crate) fn target_of(row: &RelationshipRow) -> Option<Target> {
+    let text = row.hub_share.as_deref().filter(|_| row.hub.is_none())?;
+    text.parse().ok()
+}
+
+/// Makes the task that keeps the session of a relationship with a host.
+pub(crate) fn keeper(
+    row: &RelationshipRow,
+    target: Target,
+    settings: &Settings,
+    around: &Surroundings<'_>,
+    refusal: Arc<Mutex<Option<String>>>,
+    link: watch::Sender<Option<Arc<dyn Endpoint>>>,
+) -> Keeper {
+    let place = Place {
+        machine: target.host.clone(),
+        path: Vec::new(),
+        relationship: row.id,
+        tuning: Arc::clone(around.tuning),
+        store: Arc::clone(around.store),
+        local: Arc::clone(around.local),
+    };
+    let only_compares = settings.flow == Flow::None;
+    Keeper { hosts: Arc::clone(around.hosts), target, place, only_compares, refusal, link }
+}
