@@ -181,6 +181,9 @@ pub enum Request {
         paths: Vec<PathText>,
         /// Whether they are tracked from now on, or take no part.
         tracked: bool,
+        /// Takes paths, too, at which nothing stands yet.
+        #[serde(default)]
+        missing: bool,
     },
     /// Carries out exactly the plan that was shown; refused if either side moved on. Reply: [`Reply::Synced`].
     Apply {

@@ -55,8 +55,8 @@ impl Service for NodeService {
                 let request = TransferRequest { direction: Direction::Pull, paths, force: false, dry_run };
                 Reply::Transfer(Box::new(node.transfer(&relationship, request, events).await?))
             }
-            Request::Track { relationship, paths, tracked } => {
-                Reply::Tracked(node.track(&relationship, &paths, tracked).await?)
+            Request::Track { relationship, paths, tracked, missing } => {
+                Reply::Tracked(node.track(&relationship, &paths, tracked, missing).await?)
             }
             Request::Apply { plan } => Reply::Synced(Box::new(node.apply_plan(&plan, events).await?)),
             Request::Check { relationship, deep } => Reply::Check(node.check(&relationship, deep).await?),

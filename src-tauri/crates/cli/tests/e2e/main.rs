@@ -12,6 +12,7 @@ mod apart;
 mod checking;
 mod conflicts;
 mod content;
+mod declarative;
 mod deletion;
 mod events;
 mod guard;

@@ -99,6 +99,9 @@ pub struct RelationshipInfo {
     pub path: PathText,
     /// The peer that is the hub, where this node is not.
     pub hub: Option<String>,
+    /// Its name at the hub, where this node is not.
+    #[serde(default)]
+    pub share: Option<String>,
     /// Members, where this node is the hub.
     pub members: Vec<String>,
     /// Whether it is paused.
