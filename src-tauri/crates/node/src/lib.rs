@@ -15,6 +15,7 @@ mod findings;
 mod history_query;
 mod hub;
 mod join;
+mod limits;
 mod local;
 mod manual;
 mod network;

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::{ApiError, ErrorCode, Setting};
+use crate::limits::Limits;
 use crate::local::{LocalEndpoint, LocalSettings, Mark, lock};
 use crate::network::Network;
 use crate::record::{SpokeRecord, now_micros};
@@ -47,6 +48,8 @@ pub(crate) struct Relationship {
     /// What somebody chose by hand to send; all if `None`.
     pub(crate) tracking: Mutex<Option<Arc<Tracking>>>,
     pub(crate) local: Arc<LocalEndpoint>,
+    /// How fast its streams send and receive here.
+    pub(crate) limits: Arc<Limits>,
     pub(crate) part: RunningPart,
     pub(crate) served: Served,
 }
@@ -132,12 +135,15 @@ impl Relationship {
             Arc::clone(&around.store),
             local_settings(&settings, mark, around.watch),
         );
+        let limits = Limits::new(&settings);
         let part = match row.hub {
             None => RunningPart::Hub,
             Some(key) => {
                 let hub = PeerKey::from_bytes(key);
                 let hub_name = around.hub_name.clone().unwrap_or_else(|| hub.fingerprint());
-                RunningPart::Spoke(Box::new(start_spoke(&row, &settings, &local, hub, hub_name, around)?))
+                RunningPart::Spoke(Box::new(start_spoke(
+                    &row, &settings, &local, &limits, hub, hub_name, around,
+                )?))
             }
         };
         let served = Served(watch::Sender::new(row.pause == Pause::Running));
@@ -146,6 +152,7 @@ impl Relationship {
             tracking: Mutex::new(tracking_of(settings.kind, &around.marks)),
             settings: Mutex::new(settings),
             local,
+            limits,
             part,
             served,
         }))
@@ -192,6 +199,9 @@ impl Relationship {
         watch: bool,
     ) -> Result<(), ApiError> {
         let before = std::mem::replace(&mut *lock(&self.settings), settings.clone());
+        if (&before.limit_up, &before.limit_down) != (&settings.limit_up, &settings.limit_down) {
+            self.limits.set(&settings);
+        }
         if before.select() != settings.select() || watch_wanted(&before) != watch_wanted(&settings) {
             self.local.set_settings(local_settings(&settings, self.local.mark(), watch));
         }
@@ -280,6 +290,7 @@ fn start_spoke(
     row: &RelationshipRow,
     settings: &Settings,
     local: &Arc<LocalEndpoint>,
+    limits: &Arc<Limits>,
     hub: PeerKey,
     hub_name: String,
     around: &Surroundings,
@@ -312,6 +323,7 @@ fn start_spoke(
         hub_name: hub_name.clone(),
         own_name: around.own_name.clone(),
         relationship: row.id.as_u128(),
+        limits: Arc::clone(limits),
         refusal: Arc::clone(&refusal),
         link: link_sender,
         remote: remote_sender,
@@ -327,6 +339,7 @@ struct SessionKeeper {
     hub_name: String,
     own_name: String,
     relationship: u128,
+    limits: Arc<Limits>,
     refusal: Arc<Mutex<Option<String>>>,
     link: watch::Sender<Option<Arc<dyn Endpoint>>>,
     remote: watch::Sender<Option<Arc<RemoteEndpoint>>>,
@@ -343,8 +356,13 @@ impl SessionKeeper {
                 }
                 continue;
             };
-            let opened =
-                RemoteEndpoint::open(&connection, &self.own_name, self.hub_name.clone(), self.relationship);
+            let opened = RemoteEndpoint::open(
+                &connection,
+                &self.own_name,
+                self.hub_name.clone(),
+                self.relationship,
+                &self.limits,
+            );
             let opened = match tokio::time::timeout(OPENING, opened).await {
                 Ok(opened) => opened,
                 Err(_) => {

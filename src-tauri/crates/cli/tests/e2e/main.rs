@@ -21,6 +21,7 @@ mod instances;
 mod interrupted;
 #[cfg(debug_assertions)]
 mod kill_sweep;
+mod limits;
 mod manual;
 mod mirror;
 mod names;
