@@ -15,6 +15,7 @@ mod rel_file;
 mod service;
 mod share;
 mod status;
+mod survey;
 mod sync;
 mod upkeep;
 mod versions;

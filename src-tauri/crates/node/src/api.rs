@@ -5,11 +5,13 @@
 
 mod data;
 mod manual;
+mod survey;
 
 use serde::{Deserialize, Serialize};
 
 pub use data::*;
 pub use manual::*;
+pub use survey::*;
 
 /// A path below a root or of a root, lossless also where it is not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,6 +199,14 @@ pub enum Request {
         /// Hashes all contents again.
         deep: bool,
     },
+    /// Numbers, scans, duplicates, names. Reply: [`Reply::Survey`].
+    Survey {
+        /// Name or id.
+        relationship: String,
+        /// What is wanted.
+        #[serde(flatten)]
+        wish: SurveyWish,
+    },
     /// Why a path is, or is not, in sync. Reply: [`Reply::Why`].
     Why {
         /// Name or id.
@@ -237,6 +247,15 @@ pub enum Request {
         version: Option<String>,
         /// Another path below the root to restore to.
         to: Option<PathText>,
+    },
+    /// Puts the healthy content of another machine in the place of a damaged file. Reply: [`Reply::Restored`].
+    Heal {
+        /// Name or id.
+        relationship: String,
+        /// Path below the root.
+        path: PathText,
+        /// Name of the machine whose content is right.
+        from: String,
     },
     /// Checks the node itself. Reply: [`Reply::Doctor`].
     Doctor,
@@ -326,6 +345,8 @@ pub enum Reply {
     Tracked(Tracked),
     /// A comparison.
     Check(Check),
+    /// A survey.
+    Survey(Survey),
     /// Reasons.
     Why(Why),
     /// Conflicts.

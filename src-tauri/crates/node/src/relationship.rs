@@ -52,6 +52,8 @@ pub(crate) struct Relationship {
     pub(crate) limits: Arc<Limits>,
     pub(crate) part: RunningPart,
     pub(crate) served: Served,
+    /// Within which time all contents are to be read again.
+    scrub: watch::Sender<Option<Duration>>,
 }
 
 /// Whether a hub serves its folder now. Pausing ends the sessions that stand.
@@ -146,6 +148,10 @@ impl Relationship {
                 )?))
             }
         };
+        let (scrub, wanted) = watch::channel(settings.scrub);
+        if around.watch {
+            crate::scrub::start(&local, Arc::clone(&around.store), wanted);
+        }
         let served = Served(watch::Sender::new(row.pause == Pause::Running));
         Ok(Arc::new(Relationship {
             row: Mutex::new(row),
@@ -155,6 +161,7 @@ impl Relationship {
             limits,
             part,
             served,
+            scrub,
         }))
     }
 
@@ -202,6 +209,7 @@ impl Relationship {
         if (&before.limit_up, &before.limit_down) != (&settings.limit_up, &settings.limit_down) {
             self.limits.set(&settings);
         }
+        self.scrub.send_if_modified(|wanted| std::mem::replace(wanted, settings.scrub) != settings.scrub);
         if before.select() != settings.select() || watch_wanted(&before) != watch_wanted(&settings) {
             self.local.set_settings(local_settings(&settings, self.local.mark(), watch));
         }

@@ -60,6 +60,7 @@ impl Service for NodeService {
             }
             Request::Apply { plan } => Reply::Synced(Box::new(node.apply_plan(&plan, events).await?)),
             Request::Check { relationship, deep } => Reply::Check(node.check(&relationship, deep).await?),
+            Request::Survey { relationship, wish } => Reply::Survey(node.survey(&relationship, &wish).await?),
             Request::Why { relationship, path } => Reply::Why(node.why(&relationship, &path).await?),
             Request::Conflicts { relationship } => {
                 Reply::Conflicts(node.conflicts(relationship.as_deref()).await?)
@@ -74,6 +75,9 @@ impl Service for NodeService {
                 let restored =
                     node.restore(&relationship, &path, at.as_deref(), version.as_deref(), to).await?;
                 Reply::Restored(restored)
+            }
+            Request::Heal { relationship, path, from } => {
+                Reply::Restored(node.heal(&relationship, &path, &from).await?)
             }
             Request::Doctor => Reply::Doctor(node.doctor().await?),
             Request::Gc => Reply::Gc(node.gc().await?),

@@ -31,5 +31,6 @@ mod shapes;
 mod source_gone;
 mod star;
 mod strangers;
+mod surveying;
 mod ways;
 mod why;

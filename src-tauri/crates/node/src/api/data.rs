@@ -326,6 +326,10 @@ pub struct Check {
     pub counts: Counts,
     /// Bytes by finding.
     pub bytes: Counts,
+    /// Files that count as in sync by size and time, while what is known of their contents differs; only a deep check
+    /// tells which of them are damaged.
+    #[serde(default)]
+    pub suspects: u64,
     /// What is not in sync, path by path.
     pub items: Vec<CheckItem>,
 }
