@@ -16,6 +16,7 @@ mod rel_host;
 mod service;
 mod share;
 mod status;
+mod survey;
 mod sync;
 mod upkeep;
 mod versions;

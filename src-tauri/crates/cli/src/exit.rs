@@ -94,7 +94,8 @@ impl From<&PlanInfo> for Exit {
 impl From<&Check> for Exit {
     fn from(check: &Check) -> Self {
         let counts = &check.counts;
-        let differing = counts.missing + counts.stale + counts.orphaned + counts.moved + counts.corrupt;
+        let differing =
+            counts.missing + counts.stale + counts.orphaned + counts.moved + counts.corrupt + check.suspects;
         if !check.verified || counts.unknown > 0 {
             Exit::Unknown
         } else if counts.conflict > 0 {
@@ -121,6 +122,7 @@ mod tests {
             compared_at: None,
             counts: Counts { in_sync: 5, excluded: 2, ..Counts::default() },
             bytes: Counts::default(),
+            suspects: 0,
             items: Vec::new(),
         };
         change(&mut check);
@@ -133,6 +135,7 @@ mod tests {
         check(|check| check.counts.missing = 1, Exit::Differs);
         check(|check| check.counts.error = 1, Exit::Differs);
         check(|check| check.counts.corrupt = 1, Exit::Differs);
+        check(|check| check.suspects = 1, Exit::Differs);
         check(
             |check| {
                 check.counts.conflict = 1;

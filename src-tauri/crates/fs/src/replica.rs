@@ -168,6 +168,22 @@ impl<D: Disk> Replica<D> {
     /// # Errors
     /// See [`ScanError`]; the previous snapshot then stays.
     pub fn scan(&self, extent: &Extent) -> Result<Snapshot, ScanError> {
+        self.look(extent, *extent == Extent::Deep, self.parallel)
+    }
+
+    /// Reads the contents at these paths again, whatever their sizes and times say, one after the other. Before the
+    /// first scan this is that scan.
+    ///
+    /// # Errors
+    /// See [`ScanError`]; the previous snapshot then stays.
+    pub fn read_again(&self, paths: &[RelPath]) -> Result<Snapshot, ScanError> {
+        if self.snapshot().is_none() {
+            return self.scan(&Extent::Full);
+        }
+        self.look(&Extent::Paths(paths.to_vec()), true, false)
+    }
+
+    fn look(&self, extent: &Extent, deep: bool, parallel: bool) -> Result<Snapshot, ScanError> {
         let _turn = lock(&self.turn);
         self.stop.store(false, Ordering::Relaxed);
         marker::check(&*self.disk, self.relationship, self.identity)?;
@@ -187,8 +203,7 @@ impl<D: Disk> Replica<D> {
             None => Target::All,
         };
         let watch = lock(&self.watch).clone();
-        let hashing = Hashing { parallel: self.parallel, stop: &self.stop, counters: &self.counters };
-        let deep = *extent == Extent::Deep;
+        let hashing = Hashing { parallel, stop: &self.stop, counters: &self.counters };
         let scan = Scan::new(&*self.disk, &self.matcher, watch.as_deref(), deep, &rot, hashing);
         let found = run_in_pool(self.disk.calls_at_once(), || scan.run(&before, target))?;
         // Whatever is missing in what was found is proof of nothing if the root was exchanged meanwhile.

@@ -5,12 +5,14 @@
 
 mod data;
 mod manual;
+mod survey;
 mod window;
 
 use serde::{Deserialize, Serialize};
 
 pub use data::*;
 pub use manual::*;
+pub use survey::*;
 pub use window::*;
 
 /// A path below a root or of a root, lossless also where it is not UTF-8.
@@ -192,6 +194,9 @@ pub enum Request {
         paths: Vec<PathText>,
         /// Whether they are tracked from now on, or take no part.
         tracked: bool,
+        /// Takes paths, too, at which nothing stands yet.
+        #[serde(default)]
+        missing: bool,
     },
     /// Carries out exactly the plan that was shown; refused if either side moved on. Reply: [`Reply::Synced`].
     Apply {
@@ -204,6 +209,14 @@ pub enum Request {
         relationship: String,
         /// Hashes all contents again.
         deep: bool,
+    },
+    /// Numbers, scans, duplicates, names. Reply: [`Reply::Survey`].
+    Survey {
+        /// Name or id.
+        relationship: String,
+        /// What is wanted.
+        #[serde(flatten)]
+        wish: SurveyWish,
     },
     /// Why a path is, or is not, in sync. Reply: [`Reply::Why`].
     Why {
@@ -245,6 +258,15 @@ pub enum Request {
         version: Option<String>,
         /// Another path below the root to restore to.
         to: Option<PathText>,
+    },
+    /// Puts the healthy content of another machine in the place of a damaged file. Reply: [`Reply::Restored`].
+    Heal {
+        /// Name or id.
+        relationship: String,
+        /// Path below the root.
+        path: PathText,
+        /// Name of the machine whose content is right.
+        from: String,
     },
     /// Checks the node itself. Reply: [`Reply::Doctor`].
     Doctor,
@@ -425,6 +447,8 @@ pub enum Reply {
     Tracked(Tracked),
     /// A comparison.
     Check(Check),
+    /// A survey.
+    Survey(Survey),
     /// Reasons.
     Why(Why),
     /// Conflicts.

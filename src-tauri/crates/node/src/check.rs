@@ -8,11 +8,12 @@ use evenfold_fs::matcher::Matcher;
 use evenfold_ssh::PeerKey;
 
 use crate::api::{ApiError, Check, Counts, ErrorCode, ErrorInfo};
-use crate::findings::{Machines, describe, merge};
+use crate::findings::{Machines, Verify, describe, merge};
 use crate::node::{Node, db};
 use crate::peers::time_text;
 use crate::plans::halt_info;
 use crate::relationship::{Relationship, Spoke};
+use crate::settings::Flow;
 use crate::status::SpokeState;
 
 impl Node {
@@ -49,7 +50,12 @@ impl Node {
             let reason = ErrorInfo { code: info.code, message: info.message, hint: info.hint };
             return Ok(self.unverified(relationship, reason).await);
         }
-        let mut check = describe(&report, machines);
+        let verify = match (deep, relationship.settings().flow) {
+            (true, _) => Verify::Contents,
+            (false, Flow::None) => Verify::SizesAndTimes,
+            (false, _) => Verify::Digests,
+        };
+        let mut check = describe(&report, machines, verify);
         check.counts.excluded = excluded(relationship).await;
         Ok(check)
     }
@@ -145,6 +151,7 @@ impl Node {
             compared_at: None,
             counts: Counts { unknown: totals.files, ..Counts::default() },
             bytes: Counts { unknown: totals.bytes, ..Counts::default() },
+            suspects: 0,
             items: Vec::new(),
         }
     }

@@ -26,16 +26,40 @@ impl<'a> Machines<'a> {
     }
 }
 
+/// How far a comparison goes before it says that a file is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verify {
+    /// Equal sizes and times are enough, as where a relationship only compares and nobody asked for more.
+    SizesAndTimes,
+    /// What is known of contents counts, and differs because somebody edited.
+    Digests,
+    /// All contents were read again.
+    Contents,
+}
+
 /// Puts a comparison into numbers and words.
-pub(crate) fn describe(report: &CycleReport, machines: Machines<'_>) -> Check {
+pub(crate) fn describe(report: &CycleReport, machines: Machines<'_>, verify: Verify) -> Check {
     // Said of two trees that were looked at just now, both completely.
     let Drift { in_sync, bytes_in_sync, mut items } = report.drift(machines.source);
     items.sort_by(|a, b| a.path.cmp(&b.path));
     let mut counts = Counts { in_sync, ..Counts::default() };
     let mut bytes = Counts { in_sync: bytes_in_sync, ..Counts::default() };
     let mut listed = Vec::with_capacity(items.len());
+    let mut suspects = 0;
     for item in items {
-        let (finding, detail) = words(&item.path, &item.finding, report, machines);
+        let (finding, detail) = match (&item.finding, verify) {
+            (Finding::Corrupt, Verify::SizesAndTimes) => {
+                suspects += 1;
+                counts.in_sync += 1;
+                bytes.in_sync += item.bytes;
+                continue;
+            }
+            // Whoever put size and time back edited it, and the edit is about to travel.
+            (Finding::Corrupt, Verify::Digests) => {
+                ("stale", words(&item.path, &item.finding, report, machines).1)
+            }
+            _ => words(&item.path, &item.finding, report, machines),
+        };
         *counter(&mut counts, finding) += 1;
         *counter(&mut bytes, finding) += item.bytes;
         listed.push(CheckItem {
@@ -52,6 +76,7 @@ pub(crate) fn describe(report: &CycleReport, machines: Machines<'_>) -> Check {
         compared_at: time_text(report.compared_at),
         counts,
         bytes,
+        suspects,
         items: listed,
     }
 }
@@ -125,6 +150,7 @@ pub(crate) fn merge(answers: Vec<(String, Check)>) -> Check {
         compared_at: None,
         counts: Counts::default(),
         bytes: Counts::default(),
+        suspects: 0,
         items: Vec::new(),
     };
     for (machine, check) in answers {
@@ -135,6 +161,7 @@ pub(crate) fn merge(answers: Vec<(String, Check)>) -> Check {
         merged.compared_at = earlier(merged.compared_at, check.compared_at);
         merged.counts = add(&merged.counts, &check.counts);
         merged.bytes = add(&merged.bytes, &check.bytes);
+        merged.suspects += check.suspects;
         merged.items.extend(check.items.into_iter().map(|item| {
             let says_whose = item.detail.contains(&machine);
             let detail = if says_whose { item.detail } else { format!("{machine}: {}", item.detail) };
@@ -216,7 +243,7 @@ mod tests {
         let mut report = report(Arc::new(Dir::empty()), ours, theirs);
         let detail = "permission denied".to_owned();
         report.problems.push(Problem { path: path("no"), kind: ProblemKind::Unreadable, detail });
-        let check = describe(&report, MACHINES);
+        let check = describe(&report, MACHINES, Verify::Contents);
         let counts = Counts {
             in_sync: 1,
             missing: 1,
@@ -259,6 +286,7 @@ mod tests {
             compared_at: Some("2026-11-21T14:00:00Z".to_owned()),
             counts: Counts { in_sync, missing: 1, ..Counts::default() },
             bytes: Counts { in_sync: 10, ..Counts::default() },
+            suspects: 0,
             items: vec![CheckItem {
                 path: path_text(b"a"),
                 finding: "missing".to_owned(),

@@ -19,6 +19,7 @@ use evenfold_wire::{Role, Share, ShareRef};
 use uuid::Uuid;
 
 use crate::api::{ApiError, ErrorCode, Join, PathText, PlanInfo, RelationshipInfo, Setting};
+use crate::limits::Limits;
 use crate::local::{LocalEndpoint, LocalSettings, Mark};
 use crate::node::{Node, db};
 use crate::plans::plan_info;
@@ -183,11 +184,13 @@ impl Node {
             let message = format!("the preview could not be made: {error}; nothing was changed");
             ApiError::new(ErrorCode::Io, message)
         };
+        let limits = Limits::new(settings);
         let theirs = RemoteEndpoint::open(
             &invitation.connection,
             &self.name,
             invitation.peer.name.clone(),
             invitation.share.id,
+            &limits,
         );
         let theirs: Arc<dyn Endpoint> = Arc::new(theirs.await.map_err(|error| broke(&error))?);
         let part =

@@ -13,7 +13,7 @@ use evenfold_core::apply::{Batch, Report};
 use evenfold_core::select::Select;
 use evenfold_core::snapshot::{Extent, Snapshot};
 use evenfold_core::transfer::{Item, Manifest, Need, Piece};
-use evenfold_core::{Digest, Dir, RelPath};
+use evenfold_core::{Digest, Dir, Entry, ProblemKind, RelPath};
 use evenfold_engine::ports::PIECES_IN_FLIGHT;
 use evenfold_engine::{Endpoint, EndpointError};
 use evenfold_fs::apply::{Applied, Kept, KeptWhy, Rules};
@@ -216,6 +216,66 @@ impl LocalEndpoint {
     }
 
     async fn look(&self, extent: Extent) -> Result<Snapshot, EndpointError> {
+        let whole = matches!(extent, Extent::Full | Extent::Deep);
+        let noted = whole.then(|| (now_micros(), extent == Extent::Deep, self.bytes_read()));
+        let looked = self.look_now(extent).await;
+        if let Some((started, deep, read_before)) = noted.filter(|_| self.remembers) {
+            self.note_scan(started, deep, read_before, &looked).await;
+        }
+        looked
+    }
+
+    /// Returns the relationship's id.
+    pub(crate) fn relationship(&self) -> Uuid {
+        self.relationship
+    }
+
+    /// Returns the present tree.
+    pub(crate) async fn tree(&self) -> Result<Arc<Dir>, EndpointError> {
+        self.look(Extent::Paths(Vec::new())).await.map(|snapshot| snapshot.tree)
+    }
+
+    /// Reads contents again whatever their sizes and times say, one after the other, and returns how many of them
+    /// are under suspicion of damage now.
+    pub(crate) async fn read_again(&self, paths: Vec<RelPath>) -> Result<u64, EndpointError> {
+        let named = paths.clone();
+        let snapshot = self.on_disk(move |replica| replica.read_again(&named)).await?.map_err(scan_error)?;
+        self.tell(snapshot.tree.digest());
+        self.save_cache_soon();
+        let suspected = Entry::Unknown(ProblemKind::SuspectedRot);
+        Ok(paths.iter().filter(|path| snapshot.tree.get(path) == Some(&suspected)).count() as u64)
+    }
+
+    fn bytes_read(&self) -> u64 {
+        lock(&self.open).replica.as_ref().map_or(0, |replica| replica.counts().bytes)
+    }
+
+    /// Writes down that the whole folder was looked at, for people who ask when.
+    async fn note_scan(
+        &self,
+        started: i64,
+        deep: bool,
+        read_before: u64,
+        looked: &Result<Snapshot, EndpointError>,
+    ) {
+        let totals = looked.as_ref().map(|snapshot| snapshot.tree.totals()).unwrap_or_default();
+        let row = evenfold_store::ScanRow {
+            started,
+            ended: now_micros(),
+            deep,
+            success: looked.is_ok(),
+            files: totals.files,
+            bytes: totals.bytes,
+            read: self.bytes_read().saturating_sub(read_before),
+            errors: totals.unknown,
+            detail: looked.as_ref().err().map(ToString::to_string),
+        };
+        if let Err(error) = self.store.scans().add(self.relationship, &row).await {
+            tracing::debug!(%error, "a scan could not be noted");
+        }
+    }
+
+    async fn look_now(&self, extent: Extent) -> Result<Snapshot, EndpointError> {
         let looked = self
             .on_disk(move |replica| match &extent {
                 Extent::Paths(paths) if paths.is_empty() => {

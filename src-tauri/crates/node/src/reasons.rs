@@ -260,8 +260,8 @@ pub(crate) fn next_step(code: &str) -> Option<&'static str> {
         "path-too-long" => "Shorten its name or those of the folders above it.",
         "other-file-system" => "Share what is mounted there as a folder of its own.",
         "suspected-rot" => {
-            "Compare it with the other machine's. If it is damaged, delete it and the good one comes \
-                            back; if it is right, 'touch' it, so that it counts as an edit."
+            "Compare it with the other machine's. If that one is right, 'evenfold restore {R} {P} --from NODE'; if \
+                            this one is right, 'touch' it, so that it counts as an edit."
         }
         "destination-changed" => {
             "Undo the change on the receiving side, or let the source win with \

@@ -35,6 +35,7 @@ impl Node {
             role: row.role,
             path: PathText::from(row.root.as_path()),
             hub: relationship.spoke().map(|spoke| spoke.hub_name.clone()),
+            share: row.hub_share,
             members,
             paused: row.pause != Pause::Running,
             settings: relationship.settings().to_pairs(),

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::{ApiError, ErrorCode, Setting};
+use crate::limits::Limits;
 use crate::local::{LocalEndpoint, LocalSettings, Mark, lock};
 use crate::network::Network;
 use crate::record::{SpokeRecord, now_micros};
@@ -48,8 +49,12 @@ pub(crate) struct Relationship {
     /// What somebody chose by hand to send; all if `None`.
     pub(crate) tracking: Mutex<Option<Arc<Tracking>>>,
     pub(crate) local: Arc<LocalEndpoint>,
+    /// How fast its streams send and receive here.
+    pub(crate) limits: Arc<Limits>,
     pub(crate) part: RunningPart,
     pub(crate) served: Served,
+    /// Within which time all contents are to be read again.
+    scrub: watch::Sender<Option<Duration>>,
 }
 
 /// Whether a hub serves its folder now. Pausing ends the sessions that stand.
@@ -154,6 +159,7 @@ impl Relationship {
             Arc::clone(&around.store),
             local_settings(&settings, mark, around.watch),
         );
+        let limits = Limits::new(&settings);
         let part = match (row.hub, stock::target_of(&row)) {
             (None, None) => RunningPart::Hub,
             (Some(key), _) => {
@@ -163,6 +169,7 @@ impl Relationship {
                     &row,
                     &settings,
                     &local,
+                    &limits,
                     name,
                     Far::Hub(hub),
                     around,
@@ -174,20 +181,27 @@ impl Relationship {
                     &row,
                     &settings,
                     &local,
+                    &limits,
                     name,
                     Far::Host(target),
                     around,
                 )?))
             }
         };
+        let (scrub, wanted) = watch::channel(settings.scrub);
+        if around.watch {
+            crate::scrub::start(&local, Arc::clone(&around.store), wanted);
+        }
         let served = Served(watch::Sender::new(row.pause == Pause::Running));
         Ok(Arc::new(Relationship {
             row: Mutex::new(row),
             tracking: Mutex::new(tracking_of(settings.kind, &around.marks)),
             settings: Mutex::new(settings),
             local,
+            limits,
             part,
             served,
+            scrub,
         }))
     }
 
@@ -232,6 +246,10 @@ impl Relationship {
         watch: bool,
     ) -> Result<(), ApiError> {
         let before = std::mem::replace(&mut *lock(&self.settings), settings.clone());
+        if (&before.limit_up, &before.limit_down) != (&settings.limit_up, &settings.limit_down) {
+            self.limits.set(&settings);
+        }
+        self.scrub.send_if_modified(|wanted| std::mem::replace(wanted, settings.scrub) != settings.scrub);
         if before.select() != settings.select() || watch_wanted(&before) != watch_wanted(&settings) {
             self.local.set_settings(local_settings(&settings, self.local.mark(), watch));
         }
@@ -333,6 +351,7 @@ fn start_spoke(
     row: &RelationshipRow,
     settings: &Settings,
     local: &Arc<LocalEndpoint>,
+    limits: &Arc<Limits>,
     hub_name: String,
     far: Far,
     around: &Surroundings,
@@ -368,6 +387,7 @@ fn start_spoke(
                 hub_name: hub_name.clone(),
                 own_name: around.own_name.clone(),
                 relationship: row.id.as_u128(),
+                limits: Arc::clone(limits),
                 refusal: Arc::clone(&refusal),
                 link: link_sender,
                 remote: remote_sender,
@@ -397,6 +417,7 @@ struct SessionKeeper {
     hub_name: String,
     own_name: String,
     relationship: u128,
+    limits: Arc<Limits>,
     refusal: Arc<Mutex<Option<String>>>,
     link: watch::Sender<Option<Arc<dyn Endpoint>>>,
     remote: watch::Sender<Option<Arc<RemoteEndpoint>>>,
@@ -413,8 +434,13 @@ impl SessionKeeper {
                 }
                 continue;
             };
-            let opened =
-                RemoteEndpoint::open(&connection, &self.own_name, self.hub_name.clone(), self.relationship);
+            let opened = RemoteEndpoint::open(
+                &connection,
+                &self.own_name,
+                self.hub_name.clone(),
+                self.relationship,
+                &self.limits,
+            );
             let opened = match tokio::time::timeout(OPENING, opened).await {
                 Ok(opened) => opened,
                 Err(_) => {

@@ -12,6 +12,8 @@ use evenfold_ssh::Connection;
 use evenfold_wire::{CallError, Client, HandshakeError, RemoteError};
 use tokio::sync::{mpsc, watch};
 
+use crate::limits::{Limited, Limits};
+
 /// The hub's endpoint of one relationship, over one connection.
 ///
 /// It uses three streams, because calls of one stream are answered in order: one for looking and nudges, one
@@ -32,13 +34,17 @@ impl RemoteEndpoint {
         own_name: &str,
         machine: String,
         relationship: u128,
+        limits: &Arc<Limits>,
     ) -> Result<Self, EndpointError> {
+        let stream =
+            async || connection.open().await.map_err(|error| EndpointError::Offline(error.to_string()));
+        let control = async { Client::open(stream().await?, own_name, relationship).await.map_err(refused) };
+        // Questions are few and small, and wait for no limit.
         let session = async || {
-            let stream =
-                connection.open().await.map_err(|error| EndpointError::Offline(error.to_string()))?;
+            let stream = Limited::new(stream().await?, Arc::clone(limits));
             Client::open(stream, own_name, relationship).await.map_err(refused)
         };
-        let (control, outward, inward) = tokio::try_join!(session(), session(), session())?;
+        let (control, outward, inward) = tokio::try_join!(control, session(), session())?;
         let mut pushed = control.subscribe().await.map_err(failed)?;
         let (sender, nudges) = watch::channel(0);
         let (lost_sender, lost) = watch::channel(false);

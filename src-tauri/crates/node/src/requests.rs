@@ -5,6 +5,8 @@
 //! | `cycle` | hub → spoke | runs a cycle of the spoke's pair and answers its [`Synced`] |
 //! | `check` | hub → spoke | compares and answers its [`Check`] |
 //! | `why` | hub → spoke | says why a path is, or is not, in sync: its [`Why`] |
+//! | `heal` | hub → spoke | brings the spoke's healthy content to the hub, whose own is damaged: [`Restored`] |
+//! | `scans` | any → peer | when the peer looked at its folder: a list of [`ScanInfo`] |
 //! | `settle` | spoke → hub | has the hub ask all other spokes for a cycle |
 //! | `settings` | hub → spoke | new settings of the relationship |
 //! | `adopt` | any → peer | asks the peer to join a share with a folder of its own |
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::api::{ApiError, Check, ErrorCode, Join, PathText, Setting, Synced, Why};
+use crate::api::{ApiError, Check, ErrorCode, Join, PathText, Restored, ScanInfo, Setting, Synced, Why};
 use crate::node::{Node, db};
 use crate::preview::{RoomRequest, room};
 use crate::relationship::Relationship;
@@ -55,6 +57,12 @@ struct CheckRequest {
 struct WhyRequest {
     relationship: Uuid,
     path: PathText,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ScansRequest {
+    relationship: Uuid,
+    limit: u32,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -116,6 +124,23 @@ pub(crate) async fn answer(
             let relationship = with_hub(node, peer, request.relationship)?;
             let why = node.why(&relationship.row().id.to_string(), &request.path).await.map_err(remote)?;
             serde_json::to_vec(&why).map_err(malformed)
+        }
+        "heal" => {
+            let request: WhyRequest = serde_json::from_slice(payload).map_err(malformed)?;
+            let relationship = with_hub(node, peer, request.relationship)?;
+            let path = crate::versions::rel_path(&request.path).map_err(remote)?;
+            let restored = node.heal_hub(&relationship, &path).await.map_err(remote)?;
+            serde_json::to_vec(&restored).map_err(malformed)
+        }
+        "scans" => {
+            let request: ScansRequest = serde_json::from_slice(payload).map_err(malformed)?;
+            let relationship = match with_hub(node, peer, request.relationship) {
+                Ok(relationship) => relationship,
+                Err(_) => with_member(node, peer, request.relationship).await?,
+            };
+            // What does not fit into one message is of no interest.
+            let scans = node.own_scans(&relationship, request.limit.min(500)).await.map_err(remote)?;
+            serde_json::to_vec(&scans).map_err(malformed)
         }
         "settle" => {
             let request: CycleRequest = serde_json::from_slice(payload).map_err(malformed)?;
@@ -276,6 +301,51 @@ impl Node {
         let request = WhyRequest { relationship, path: crate::text::path_text(path.as_bytes()) };
         let answer = self.ask(member, "why", &request).await?;
         serde_json::from_slice(&answer).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
+    }
+
+    /// Asks a member to bring its healthy content of a path here.
+    pub(crate) async fn ask_heal(
+        &self,
+        relationship: &Relationship,
+        path: &evenfold_core::RelPath,
+        member: &str,
+    ) -> Result<Restored, ApiError> {
+        let id = relationship.row().id;
+        let (online, _) = self.members_online(relationship, None).await?;
+        let Some((_, key)) = online.iter().find(|(name, _)| name == member) else {
+            let names: Vec<&str> = online.iter().map(|(name, _)| name.as_str()).collect();
+            let message = format!("no member '{member}' can be reached now; nothing was changed");
+            let hint = format!("members that can be reached: {}", names.join(", "));
+            return Err(ApiError::new(ErrorCode::Unreachable, message).with_hint(hint));
+        };
+        let request = WhyRequest { relationship: id, path: crate::text::path_text(path.as_bytes()) };
+        let answer = self.ask(key, "heal", &request).await?;
+        serde_json::from_slice(&answer).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
+    }
+
+    /// Asks the other endpoints when they looked at their folders; what cannot be asked now has nothing to say.
+    pub(crate) async fn ask_scans(&self, relationship: &Relationship, limit: u32) -> Vec<ScanInfo> {
+        let request = ScansRequest { relationship: relationship.row().id, limit };
+        let peers = match relationship.spoke() {
+            // A host without Evenfold keeps no scans.
+            Some(spoke) => spoke.hub.map(|hub| (spoke.hub_name.clone(), hub)).into_iter().collect(),
+            None => match self.members_online(relationship, None).await {
+                Ok((online, _)) => online,
+                Err(_) => Vec::new(),
+            },
+        };
+        let mut scans = Vec::new();
+        for (name, key) in peers {
+            match self.ask(&key, "scans", &request).await {
+                Ok(answer) => {
+                    let theirs = serde_json::from_slice::<Vec<ScanInfo>>(&answer).unwrap_or_default();
+                    // Under the name by which it is known here.
+                    scans.extend(theirs.into_iter().map(|scan| ScanInfo { node: name.clone(), ..scan }));
+                }
+                Err(error) => tracing::debug!(%error, peer = name, "its scans cannot be asked for"),
+            }
+        }
+        scans
     }
 
     /// Asks the hub to have all other members run a cycle.

@@ -63,11 +63,12 @@ impl Service for NodeService {
                 let request = TransferRequest { direction: Direction::Pull, paths, force: false, dry_run };
                 Reply::Transfer(Box::new(node.transfer(&relationship, request, events).await?))
             }
-            Request::Track { relationship, paths, tracked } => {
-                Reply::Tracked(node.track(&relationship, &paths, tracked).await?)
+            Request::Track { relationship, paths, tracked, missing } => {
+                Reply::Tracked(node.track(&relationship, &paths, tracked, missing).await?)
             }
             Request::Apply { plan } => Reply::Synced(Box::new(node.apply_plan(&plan, events).await?)),
             Request::Check { relationship, deep } => Reply::Check(node.check(&relationship, deep).await?),
+            Request::Survey { relationship, wish } => Reply::Survey(node.survey(&relationship, &wish).await?),
             Request::Why { relationship, path } => Reply::Why(node.why(&relationship, &path).await?),
             Request::Conflicts { relationship } => {
                 Reply::Conflicts(node.conflicts(relationship.as_deref()).await?)
@@ -82,6 +83,9 @@ impl Service for NodeService {
                 let restored =
                     node.restore(&relationship, &path, at.as_deref(), version.as_deref(), to).await?;
                 Reply::Restored(restored)
+            }
+            Request::Heal { relationship, path, from } => {
+                Reply::Restored(node.heal(&relationship, &path, &from).await?)
             }
             Request::Doctor => Reply::Doctor(node.doctor().await?),
             Request::Gc => Reply::Gc(node.gc().await?),

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::api::Event;
 use crate::hub::HubView;
+use crate::limits::{Limited, Limits};
 use crate::local::lock;
 use crate::node::Node;
 use crate::record::now_micros;
@@ -135,11 +136,11 @@ async fn serve_endpoint(
 ) -> Result<(), String> {
     let Some(strong) = node.upgrade() else { return Ok(()) };
     match hub_view(&strong, &peer, Uuid::from_u128(relationship)).await {
-        Ok((view, paused)) => {
+        Ok((view, limits, paused)) => {
             drop(strong);
             let stream = incoming.accept().await.map_err(|error| error.to_string())?;
             tokio::select! {
-                ended = evenfold_wire::serve(stream, Arc::new(view)) => ended.map_err(|error| error.to_string()),
+                ended = evenfold_wire::serve(Limited::new(stream, limits), Arc::new(view)) => ended.map_err(|error| error.to_string()),
                 () = paused => Err("the relationship was paused or removed".to_owned()),
             }
         }
@@ -163,7 +164,7 @@ async fn hub_view(
     node: &Arc<Node>,
     peer: &PeerKey,
     id: Uuid,
-) -> Result<(HubView, impl Future<Output = ()> + Send + use<>), RemoteError> {
+) -> Result<(HubView, Arc<Limits>, impl Future<Output = ()> + Send + use<>), RemoteError> {
     let relationship =
         node.by_id(id).filter(|r| matches!(r.part, RunningPart::Hub)).ok_or_else(no_such_share)?;
     if lock(&relationship.row).pause != Pause::Running {
@@ -182,7 +183,7 @@ async fn hub_view(
         may_write: member.is_some_and(|member| member.permission == Permission::ReadWrite),
     };
     let paused = relationship.served.until_paused();
-    Ok((view, paused))
+    Ok((view, Arc::clone(&relationship.limits), paused))
 }
 
 /// One peer's view of this node.

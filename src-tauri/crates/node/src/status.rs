@@ -128,8 +128,7 @@ impl Node {
     fn error_of(&self, spoke: &Spoke, state: &State) -> Option<ErrorInfo> {
         if !state.online {
             let failure = spoke.hub.as_ref().and_then(|hub| self.network.failure(hub));
-            if let Some(evenfold_ssh::DialError::HostKeyChanged { addr, expected, actual }) = &failure
-            {
+            if let Some(evenfold_ssh::DialError::HostKeyChanged { addr, expected, actual }) = &failure {
                 return Some(ErrorInfo {
                     code: "key-changed".to_owned(),
                     message: format!(

@@ -21,13 +21,14 @@ impl Node {
     /// Tracks paths, or stops tracking them; without paths, says what is tracked.
     ///
     /// # Errors
-    /// Where this node does not push and pull by hand, or a path does not exist or lies outside the folder; nothing is
+    /// Where this node does not push and pull by hand, or a path does not exist (unless `missing`) or lies outside the folder; nothing is
     /// changed then.
     pub(crate) async fn track(
         self: &Arc<Self>,
         wanted: &str,
         paths: &[PathText],
         tracked: bool,
+        missing: bool,
     ) -> Result<Tracked, ApiError> {
         let relationship = self.find(wanted)?;
         by_hand(&relationship)?;
@@ -35,7 +36,7 @@ impl Node {
         let (mut changed, mut already) = (Vec::new(), Vec::new());
         for text in paths {
             let path = below(&relationship, text)?;
-            if tracked {
+            if tracked && !missing {
                 exists(&relationship, &path)?;
             }
             let list = if tracking.mark(&path, tracked) { &mut changed } else { &mut already };

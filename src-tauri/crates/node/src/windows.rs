@@ -15,12 +15,13 @@ use crate::api::{
     ApiError, CheckItem, CheckItems, CheckItemsQuery, Counts, DriftEntry, DriftLevel, ErrorCode, MOST_ROWS,
     PathText, PendingChange, PendingChanges, TransferInfo,
 };
-use crate::findings::{Machines, counter, describe};
+use crate::findings::{Machines, Verify, counter, describe};
 use crate::local::lock;
 use crate::node::Node;
 use crate::peers::time_text;
 use crate::plans::change_info;
 use crate::relationship::{Relationship, Spoke};
+use crate::settings::Flow;
 use crate::text::{path_bytes, path_text};
 use crate::versions::rel_path;
 
@@ -60,14 +61,14 @@ pub(crate) enum Window {
 pub(crate) struct Findings(Mutex<Option<(Arc<CycleReport>, Arc<Vec<CheckItem>>)>>);
 
 impl Findings {
-    fn of(&self, report: &Arc<CycleReport>, machines: Machines<'_>) -> Arc<Vec<CheckItem>> {
+    fn of(&self, report: &Arc<CycleReport>, machines: Machines<'_>, verify: Verify) -> Arc<Vec<CheckItem>> {
         let mut kept = lock(&self.0);
         if let Some((of, items)) = &*kept
             && Arc::ptr_eq(of, report)
         {
             return Arc::clone(items);
         }
-        let items = Arc::new(describe(report, machines).items);
+        let items = Arc::new(describe(report, machines, verify).items);
         *kept = Some((Arc::clone(report), Arc::clone(&items)));
         items
     }
@@ -138,12 +139,18 @@ impl Node {
             relationship.spoke().zip(relationship.state()).ok_or_else(|| not_compared(&name))?;
         let report = state.last.ok_or_else(|| not_compared(&name))?;
         let machines = Machines { ours: &self.name, theirs: &spoke.hub_name, source: relationship.source() };
-        let items = || self.findings.of(&report, machines);
+        let deep = state.last_look == Some(Look::Deep);
+        let verify = match (deep, relationship.settings().flow) {
+            (true, _) => Verify::Contents,
+            (false, Flow::None) => Verify::SizesAndTimes,
+            (false, _) => Verify::Digests,
+        };
+        let items = || self.findings.of(&report, machines, verify);
         match window {
             Window::Level(under) => {
                 let under = under.as_ref().map_or_else(|| Ok(RelPath::root()), rel_path)?;
                 let mut level = level(&report, &items(), &under, machines.source);
-                level.deep = state.last_look == Some(Look::Deep);
+                level.deep = deep;
                 serde_json::to_value(level)
             }
             Window::Items(query) => serde_json::to_value(rows(&items(), query)?),
@@ -348,7 +355,8 @@ mod tests {
     }
 
     fn items(report: &CycleReport) -> Vec<CheckItem> {
-        describe(report, Machines { ours: "desk", theirs: "nas", source: Side::Theirs }).items
+        describe(report, Machines { ours: "desk", theirs: "nas", source: Side::Theirs }, Verify::Digests)
+            .items
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::node::Node;
 use crate::peers::Peers;
 use crate::plans::Plans;
 use crate::relationships::Relationships;
+use crate::scans::Scans;
 use crate::settings::Settings;
 use crate::tracking::Tracking;
 use crate::versions::Versions;
@@ -90,6 +91,11 @@ impl Store {
     /// Small values by name.
     pub fn settings(&self) -> Settings<'_> {
         Settings { store: self }
+    }
+
+    /// When this node looked at its folders.
+    pub fn scans(&self) -> Scans<'_> {
+        Scans { store: self }
     }
 
     /// Paths that somebody chose by hand.

@@ -506,6 +506,8 @@ kind: string,
 role: string,
 /** The peer that is the hub, where this node is not. */
 hub: string | null,
+/** Its name at the hub, where this node is not. */
+share: string | null,
 /** Members, where this node is the hub. */
 members: Array<string>,
 /** Whether it is paused. */
@@ -639,7 +641,9 @@ relationship: string,
 /** Paths below the root, each with everything below; none only asks. */
 paths: Array<PathText>,
 /** Whether they are tracked from now on, or take no part. */
-tracked: boolean, } | { "request": "apply",
+tracked: boolean,
+/** Takes paths, too, at which nothing stands yet. */
+missing: boolean, } | { "request": "apply",
 /** Id of the plan. */
 plan: string, } | { "request": "check",
 /** Name or id. */

@@ -144,13 +144,38 @@ Examples:
     /// Forget a relationship; the folder stays as it is
     #[command(after_help = "Example:\n  evenfold rel remove photos")]
     Remove(RelationshipArgs),
-    /// Print a relationship as a file for `rel apply`
-    #[command(after_help = "Example:\n  evenfold rel export photos > photos.toml")]
-    Export(RelationshipArgs),
-    /// Make a relationship as a file says, or change it to that
-    #[command(after_help = "Example:\n  evenfold rel apply photos.toml")]
+    /// Print relationships as a file for `rel apply`
+    #[command(after_help = "\
+Examples:
+  evenfold rel export photos > photos.toml
+  evenfold rel export > all.toml")]
+    Export {
+        /// Name or id [default: all]
+        relationship: Option<String>,
+    },
+    /// Make relationships as a file says, or change them to that
+    #[command(after_help = "\
+Example:
+  evenfold rel apply all.toml --yes
+
+A file may look like this; a relationship with `hub` is joined, one without is shared from here:
+
+  [[relationship]]
+  name = \"photos\"
+  kind = \"two-way\"
+  path = \"~/Photos\"
+  settings = { exclude = [\"*.tmp\"], \"versions.keep\" = \"90d\" }
+
+  [[relationship]]
+  name = \"project\"
+  kind = \"manual\"
+  hub = \"nas\"
+  path = \"/home/me/project\"
+  tracked = [\"Data\"]
+
+What is as the file says already is left alone. A relationship that the file does not name is left alone, too.")]
     Apply {
-        /// File that `rel export` printed
+        /// File that `rel export` printed, or written by hand
         file: PathBuf,
         /// Do not ask before joining
         #[arg(long)]

@@ -66,7 +66,8 @@ pub(crate) struct VersionsArgs {
 Examples:
   evenfold restore photos 2026/beach.jpg                    the newest earlier version
   evenfold restore photos 2026/beach.jpg --at 2h            as it was two hours ago
-  evenfold restore photos notes.txt --version 12 --to old-notes.txt")]
+  evenfold restore photos notes.txt --version 12 --to old-notes.txt
+  evenfold restore photos 2026/beach.jpg --from nas         nas has it undamaged")]
 pub(crate) struct RestoreArgs {
     /// Name or id
     pub(crate) relationship: String,
@@ -81,4 +82,7 @@ pub(crate) struct RestoreArgs {
     /// Restore to another path below the folder
     #[arg(long, value_name = "PATH")]
     pub(crate) to: Option<PathBuf>,
+    /// Instead, the content that this machine has now, where the one here is suspected to be damaged
+    #[arg(long, value_name = "NODE", conflicts_with_all = ["at", "version", "to"])]
+    pub(crate) from: Option<String>,
 }

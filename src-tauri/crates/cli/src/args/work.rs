@@ -65,6 +65,8 @@ pub(crate) const FINDINGS: [&str; 9] =
 Examples:
   evenfold check photos
   evenfold check photos --deep --only corrupt,missing
+  evenfold check photos --stats
+  evenfold check photos --find '*.jpg'
   evenfold check photos --json")]
 pub(crate) struct CheckArgs {
     /// Name or id
@@ -78,6 +80,28 @@ pub(crate) struct CheckArgs {
     /// Compare again whenever something changes
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Instead, show what the folders hold: files, bytes, errors and last scan of each machine, and types of files
+    #[arg(long, conflicts_with_all = ["deep", "only", "watch"])]
+    pub(crate) stats: bool,
+    /// Instead, list files of equal content in this node's folder
+    #[arg(long, conflicts_with_all = ["deep", "only", "watch"])]
+    pub(crate) duplicates: bool,
+    /// Instead, list paths whose name holds this text, or matches it where it has * or ?
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["deep", "only", "watch"])]
+    pub(crate) find: Option<String>,
+    /// Instead, list when the folders were looked at: start, end, success, files, bytes, errors, rate
+    #[arg(long, conflicts_with_all = ["deep", "only", "watch"])]
+    pub(crate) scans: bool,
+    /// At most so many rows of each of these lists
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: Option<u32>,
+}
+
+impl CheckArgs {
+    /// Tells whether a survey of the folders is wanted instead of a comparison.
+    pub(crate) fn is_survey(&self) -> bool {
+        self.stats || self.duplicates || self.scans || self.find.is_some()
+    }
 }
 
 #[derive(Debug, Args)]

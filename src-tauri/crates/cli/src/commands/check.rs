@@ -4,6 +4,7 @@ use evenfold_node::api::{ApiError, Check, Request};
 use evenfold_node::text::{human_count, human_size, now};
 use jiff::Timestamp;
 
+use super::survey;
 use super::watch::{Changes, clear};
 use crate::args::CheckArgs;
 use crate::context::{Context, Network};
@@ -14,6 +15,9 @@ use crate::words;
 
 pub(crate) async fn run(context: &mut Context, arguments: CheckArgs) -> Result<Exit, ApiError> {
     let request = || Request::Check { relationship: arguments.relationship.clone(), deep: arguments.deep };
+    if arguments.is_survey() {
+        return survey::run(context, arguments).await;
+    }
     if !arguments.watch {
         let mut engine = context.engine(Network::IfPossible).await?;
         let check = ask!(engine, request(), Check)?;
@@ -65,11 +69,19 @@ fn render(check: &Check, now: Timestamp) -> Vec<Line> {
             lines.push(Line::plain(&reason.message));
             lines.push(Line::plain(&reason.hint));
         }
-    } else if differing == 0 {
+    } else if differing == 0 && check.suspects == 0 {
         lines.push(Line::styled(Style::Good, "Equal.").then(Style::Plain, compared));
     } else {
         let text = format!("{}.", words::counted(differing, "path differs", "paths differ"));
         lines.push(Line::styled(Style::Attention, text).then(Style::Plain, compared));
+    }
+    if check.suspects > 0 {
+        let text = words::counted(
+            check.suspects,
+            "file agrees in size and time, but not in what is known of its content",
+            "files agree in size and time, but not in what is known of their contents",
+        );
+        lines.push(Line::styled(Style::Attention, format!("{text}; look closer with --deep.")));
     }
     let rows: Vec<Vec<Line>> = counts
         .iter()
@@ -110,6 +122,7 @@ mod tests {
             compared_at: None,
             counts: Counts { in_sync: 20_000, ..Counts::default() },
             bytes: Counts { in_sync: 195_000_000, ..Counts::default() },
+            suspects: 0,
             items: Vec::new(),
         }
     }

@@ -30,7 +30,7 @@ async fn choose(
     let mut engine = context.engine(Network::DialOnly).await?;
     let paths = inside(&mut engine, &relationship, typed).await?;
     let only_asks = paths.is_empty();
-    let answer = ask!(engine, Request::Track { relationship, paths, tracked }, Tracked)?;
+    let answer = ask!(engine, Request::Track { relationship, paths, tracked, missing: false }, Tracked)?;
     if context.out.is_json() {
         context.out.document(&answer)?;
     } else if only_asks {

@@ -58,9 +58,7 @@ pub(crate) async fn run(context: &mut Context, command: RelCommand) -> Result<Ex
             note(format!("{relationship} is no longer synced. Its folder stayed as it is."));
             Ok(Exit::Done)
         }
-        RelCommand::Export(RelationshipArgs { relationship }) => {
-            rel_file::export(context, relationship).await
-        }
+        RelCommand::Export { relationship } => rel_file::export(context, relationship).await,
         RelCommand::Apply { file, yes } => rel_file::apply(context, &file, yes).await,
     }
 }

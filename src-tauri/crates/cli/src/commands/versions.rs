@@ -45,20 +45,24 @@ pub(crate) async fn list(context: &mut Context, arguments: VersionsArgs) -> Resu
 }
 
 pub(crate) async fn restore(context: &mut Context, arguments: RestoreArgs) -> Result<Exit, ApiError> {
-    let mut engine = context.engine(Network::DialOnly).await?;
-    let request = Request::Restore {
-        relationship: arguments.relationship.clone(),
-        path: paths::below(&arguments.path),
-        at: arguments.at,
-        version: arguments.version,
-        to: arguments.to.as_deref().map(paths::below),
+    let mut engine = context.engine(Network::IfPossible).await?;
+    let (relationship, path) = (arguments.relationship.clone(), paths::below(&arguments.path));
+    let request = match arguments.from {
+        Some(from) => Request::Heal { relationship, path, from },
+        None => Request::Restore {
+            relationship,
+            path,
+            at: arguments.at,
+            version: arguments.version,
+            to: arguments.to.as_deref().map(paths::below),
+        },
     };
     let restored = ask!(engine, request, Restored)?;
     if context.out.is_json() {
         context.out.document(&restored)?;
         return Ok(Exit::Done);
     }
-    let text = format!(" {} from version {}.", restored.path.path, restored.version);
+    let text = format!(" {} from {}.", restored.path.path, restored.version);
     note(Line::styled(Style::Good, "Restored").then(Style::Plain, text));
     if let Some(replaced) = &restored.replaced {
         let command = format!(

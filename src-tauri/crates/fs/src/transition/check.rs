@@ -3,7 +3,7 @@
 use std::io;
 
 use evenfold_core::apply::Refusal;
-use evenfold_core::{Digest, Dir, Entry, File, Name, RelPath};
+use evenfold_core::{Digest, Dir, Entry, File, Name, ProblemKind, RelPath};
 
 use crate::apply::Site;
 use crate::disk::{Disk, Kind, Listed, Place, Stat};
@@ -86,6 +86,8 @@ pub(super) fn look<D: Disk>(
             seen.below = Some(survey.print.finalize());
             seen.untracked = survey.untracked;
         }
+        // Only a person who saw that it may be damaged says what takes its place; it must be what was seen then.
+        Entry::Unknown(ProblemKind::SuspectedRot) if keys.own().holds(&stat) => {}
         // Nobody knows what it is, so nothing may be done to it.
         Entry::Unknown(_) => return Err(Refusal::MovedOn),
     }

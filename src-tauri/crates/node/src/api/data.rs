@@ -113,6 +113,9 @@ pub struct RelationshipInfo {
     pub path: PathText,
     /// The peer that is the hub, where this node is not.
     pub hub: Option<String>,
+    /// Its name at the hub, where this node is not.
+    #[serde(default)]
+    pub share: Option<String>,
     /// Members, where this node is the hub.
     pub members: Vec<String>,
     /// Whether it is paused.
@@ -340,6 +343,10 @@ pub struct Check {
     pub counts: Counts,
     /// Bytes by finding.
     pub bytes: Counts,
+    /// Files that count as in sync by size and time, while what is known of their contents differs; only a deep check
+    /// tells which of them are damaged.
+    #[serde(default)]
+    pub suspects: u64,
     /// What is not in sync, path by path.
     pub items: Vec<CheckItem>,
 }

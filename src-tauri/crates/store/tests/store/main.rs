@@ -5,6 +5,7 @@ mod ancestor;
 mod crash;
 mod history;
 mod opening;
+mod scans;
 mod tables;
 mod tracking;
 
