@@ -7,7 +7,9 @@ use crate::digest_cache::DigestCache;
 use crate::epochs::Epochs;
 use crate::error::{Context, StoreError};
 use crate::history::History;
+use crate::hook_runs::HookRuns;
 use crate::intents::Intents;
+use crate::ledger::LedgerTable;
 use crate::members::Members;
 use crate::node::Node;
 use crate::peers::Peers;
@@ -80,6 +82,16 @@ impl Store {
     /// Digests of files that need not be read again.
     pub fn digest_cache(&self) -> DigestCache<'_> {
         DigestCache { store: self }
+    }
+
+    /// What is owed and was delivered.
+    pub fn ledger(&self) -> LedgerTable<'_> {
+        LedgerTable { store: self }
+    }
+
+    /// Commands that are to run after something happened.
+    pub fn hook_runs(&self) -> HookRuns<'_> {
+        HookRuns { store: self }
     }
 
     /// Small values by name.
