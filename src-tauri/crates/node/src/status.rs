@@ -48,6 +48,9 @@ impl Node {
         &self,
         relationship: &Relationship,
     ) -> Result<RelationshipStatus, ApiError> {
+        if let Some(delivery) = relationship.delivery() {
+            return self.delivery_status(relationship, &delivery).await;
+        }
         match relationship.spoke() {
             Some(spoke) => self.spoke_status(relationship, spoke).await,
             None => self.hub_status(relationship).await,
@@ -100,6 +103,7 @@ impl Node {
             problems: told.problems,
             error: self.error_of(spoke, &state),
             retry_at: state.retry_in.and_then(|wait| time_text(now_micros() + wait.as_micros() as i64)),
+            deliveries: None,
         })
     }
 
@@ -203,6 +207,7 @@ impl Node {
             problems: told.iter().map(|state| state.problems).sum::<u64>().max(unknown),
             error: None,
             retry_at: None,
+            deliveries: None,
         })
     }
 }
