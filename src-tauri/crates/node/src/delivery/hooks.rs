@@ -41,6 +41,8 @@ pub(crate) struct Hooks {
     wake: Notify,
     /// How far the ledger was looked through.
     seen: Mutex<u64>,
+    /// How far that is saved.
+    saved: Mutex<u64>,
     state: watch::Sender<HookState>,
 }
 
@@ -72,6 +74,7 @@ impl Hooks {
             me: node.as_party(),
             wake: Notify::new(),
             seen: Mutex::new(seen),
+            saved: Mutex::new(seen),
             state: watch::Sender::new(HookState::default()),
         });
         // What was written just before the last end of this process.
@@ -117,15 +120,7 @@ impl Hooks {
             tracing::error!(%error, "hooks could not be asked for");
             return;
         }
-        // Without hooks nothing is lost by looking through old rows again.
-        if newest > before && !asked.is_empty() {
-            *lock(&self.seen) = newest;
-            let saved =
-                node.store.settings().set(SEEN, &id.to_string(), &newest.to_string(), now_micros()).await;
-            if let Err(error) = saved {
-                tracing::warn!(%error, "hooks may be asked for twice, which is harmless");
-            }
-        }
+        *lock(&self.seen) = newest.max(before);
         self.wake.notify_one();
     }
 
@@ -189,6 +184,19 @@ impl Hooks {
         }
     }
 
+    /// Saves how far the ledger was looked through, at the loop's own pace: what is looked through again after a crash is
+    /// asked for under the same ids.
+    async fn save_seen(&self, node: &Node, id: uuid::Uuid) {
+        let seen = *lock(&self.seen);
+        if seen == *lock(&self.saved) {
+            return;
+        }
+        match node.store.settings().set(SEEN, &id.to_string(), &seen.to_string(), now_micros()).await {
+            Ok(()) => *lock(&self.saved) = seen,
+            Err(error) => tracing::debug!(%error, "how far hooks were looked for is saved later"),
+        }
+    }
+
     /// Begins what is due; returns when to look again at the latest.
     async fn begin_due(&self, running: &mut JoinSet<String>, busy: &mut HashSet<String>) -> Duration {
         // Nothing asked for is worth waking up for.
@@ -197,6 +205,7 @@ impl Hooks {
             return IDLE;
         };
         let id = relationship.row().id;
+        self.save_seen(&node, id).await;
         let pending = match node.store.hook_runs().pending(id, PAGE).await {
             Ok(pending) => pending,
             Err(error) => {

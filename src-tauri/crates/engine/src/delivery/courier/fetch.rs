@@ -8,7 +8,7 @@ use evenfold_core::policy::{ConflictRule, Side};
 use evenfold_core::snapshot::Extent;
 use evenfold_core::{Dir, Name, RelPath};
 
-use super::send::{ended, grouped};
+use super::send::{ended, fit, grouped};
 use super::{Courier, Found, Lanes, Trouble};
 use crate::delivery::carry::{Parcel, Way, carry};
 use crate::delivery::ports::{Told, View};
@@ -36,6 +36,8 @@ impl Courier {
         if free == 0 {
             return Ok(found);
         }
+        let now_fetched = fit(rows.iter().map(|row| row.size), free, false);
+        let rows: Vec<Row> = rows.into_iter().take(now_fetched).collect();
         let theirs = |error| Trouble::Endpoint(Side::Theirs, error);
         let known: Vec<_> = self.theirs.iter().cloned().chain([Arc::clone(&ours.tree)]).collect();
         let hub = first.scan(Extent::Paths(Vec::new()), &known).await.map_err(theirs)?;

@@ -109,13 +109,19 @@ impl Courier {
     ) -> Result<(), Trouble> {
         let free = self.settings.parallel.saturating_sub(self.transfers.len());
         let one_by_one = self.settings.stop_on_error || matches!(self.part, Part::Command(_));
-        let most = if self.settings.stop_on_error { 1 } else { self.settings.parallel };
         if free == 0 || (self.settings.stop_on_error && !self.transfers.is_empty()) {
             return Ok(());
         }
-        // What could not be begun now anyway is offered when something has ended.
-        let offers: Vec<Unit> =
-            if one_by_one { offers.into_iter().take(most.min(free)).collect() } else { offers };
+        // What could not be begun now anyway is offered when something has ended, so that nothing is reserved for it.
+        let groups = if self.settings.stop_on_error { 1 } else { free };
+        let begun_now = match self.part {
+            // Nothing is carried: all of it can be fetched at once.
+            Part::Hub => offers.len(),
+            _ => fit(offers.iter().map(Unit::size), groups, one_by_one),
+        };
+        let cut = begun_now < offers.len();
+        let offers: Vec<Unit> = offers.into_iter().take(begun_now).collect();
+        let mut refused = false;
         let mut parcels = Vec::new();
         for offers in offers.chunks(OFFERED) {
             let answers = self.book.offer(offers).await?;
@@ -124,12 +130,19 @@ impl Courier {
                 match answer {
                     Answer::Done | Answer::Held => {}
                     Answer::Send { place } => parcels.push(Parcel { unit: unit.clone(), place }),
-                    Answer::Wait(_) => self.quiet.refused(unit, now),
+                    Answer::Wait(_) => {
+                        refused = true;
+                        self.quiet.refused(unit, now);
+                    }
                 }
             }
         }
+        if refused && cut {
+            // Whatever had to wait holds up nobody behind it.
+            found.next = Some(self.clock.now_micros());
+        }
         if parcels.is_empty() {
-            found.busy = false;
+            found.busy = cut && refused;
             return Ok(());
         }
         let files = parcels.iter().map(|parcel| parcel.unit.files()).sum();
@@ -346,6 +359,25 @@ pub(crate) fn occasion(key: &Key, round: u32) -> String {
     evenfold_core::Digest::of(&bytes).short(32)
 }
 
+/// Returns how many of units with these sizes fit into so many batches.
+pub(super) fn fit(sizes: impl Iterator<Item = u64>, groups: usize, one_by_one: bool) -> usize {
+    let (mut taken, mut used, mut count, mut bytes) = (0, 0, 0usize, 0u64);
+    for size in sizes {
+        let full = one_by_one || count >= TOGETHER.0 || bytes.saturating_add(size) > TOGETHER.1;
+        if count == 0 || full {
+            if used == groups {
+                break;
+            }
+            used += 1;
+            (count, bytes) = (0, 0);
+        }
+        count += 1;
+        bytes = bytes.saturating_add(size);
+        taken += 1;
+    }
+    taken
+}
+
 /// Packs parcels into batches. Of those that need a new folder above them all come into the first batch together, so
 /// that no two batches make the same folder.
 pub(super) fn grouped(parcels: Vec<Parcel>, receiver: &Arc<Dir>, one_by_one: bool) -> Vec<Vec<Parcel>> {
@@ -367,4 +399,22 @@ pub(super) fn grouped(parcels: Vec<Parcel>, receiver: &Arc<Dir>, one_by_one: boo
         groups.push(group);
     }
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_units_travel_together_and_large_ones_alone() {
+        let mib = 1024 * 1024;
+        let fits = |sizes: &[u64], groups| fit(sizes.iter().copied(), groups, false);
+        assert_eq!(fits(&[1; 2000], 1), 512);
+        assert_eq!(fits(&[1; 2000], 3), 1536);
+        assert_eq!(fits(&[20 * mib, 20 * mib, 1], 2), 2);
+        assert_eq!(fits(&[10 * mib, 10 * mib, 1], 1), 1);
+        assert_eq!(fits(&[1, 20 * mib, 1], 2), 2);
+        assert_eq!(fits(&[1; 5], 0), 0);
+        assert_eq!(fit([1u64; 5].into_iter(), 3, true), 3);
+    }
 }
