@@ -1,6 +1,7 @@
 //! The command line as clap reads it; help, completions and man pages come from here too.
 
 mod endpoints;
+mod ledger;
 mod manual;
 mod node;
 mod past;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub(crate) use endpoints::{JoinArgs, RelArgs, RelCommand, ShareArgs};
+pub(crate) use ledger::{LedgerArgs, LedgerCommand};
 pub(crate) use manual::{PullArgs, PushArgs, TrackArgs, UntrackArgs};
 pub(crate) use node::{DaemonArgs, NodeArgs, PairArgs, PairCommand, PeerArgs, PeerCommand};
 pub(crate) use past::{ConflictsArgs, HistoryArgs, ResolveArgs, RestoreArgs, VersionsArgs};
@@ -107,6 +109,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Say why a path is, or is not, in sync
     Why(WhyArgs),
+    /// List what was delivered to whom; mark, forget, or try again (send-once, relay)
+    Ledger(LedgerArgs),
     /// List conflicts that wait for a decision
     Conflicts(ConflictsArgs),
     /// Decide a conflict
@@ -159,6 +163,7 @@ impl Command {
             Command::Pull(_) => "pull",
             Command::Check(_) => "check",
             Command::Why(_) => "why",
+            Command::Ledger(_) => "ledger",
             Command::Conflicts(_) => "conflicts",
             Command::Resolve(_) => "resolve",
             Command::History(_) => "history",

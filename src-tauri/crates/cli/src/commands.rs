@@ -5,6 +5,7 @@ mod conflicts;
 mod generate;
 mod history;
 mod join;
+mod ledger;
 mod log;
 mod manual;
 mod node;
@@ -55,6 +56,7 @@ pub(crate) async fn run(context: &mut Context, command: Command) -> Result<Exit,
         Command::Pull(arguments) => manual::pull(context, arguments).await,
         Command::Check(arguments) => check::run(context, arguments).await,
         Command::Why(arguments) => why::run(context, arguments).await,
+        Command::Ledger(arguments) => ledger::run(context, arguments.command).await,
         Command::Conflicts(arguments) => conflicts::list(context, arguments).await,
         Command::Resolve(arguments) => conflicts::resolve(context, arguments).await,
         Command::History(arguments) => history::run(context, arguments).await,

@@ -63,6 +63,7 @@ impl From<&Synced> for Exit {
         match synced.outcome.as_str() {
             "equal" | "started" => Exit::Done,
             "differs" => Exit::Differs,
+            "failed" => Exit::Error,
             "conflicts" => Exit::Conflicts,
             "held" => Exit::Held,
             "planned" => synced.plan.as_ref().map_or(Exit::Done, Exit::from),

@@ -7,6 +7,7 @@ pub mod apply;
 pub mod batch;
 pub mod commit;
 pub mod conflict;
+pub mod delivery;
 pub mod diff;
 pub mod digest;
 pub mod edit;

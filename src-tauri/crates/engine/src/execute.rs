@@ -10,15 +10,15 @@ use evenfold_core::edit::{Edit, edit};
 use evenfold_core::plan::{Blocked, Change, Conflict, Plan, Reason};
 use evenfold_core::policy::Side;
 use evenfold_core::settle::hold_back;
-use evenfold_core::transfer::{DELTA_LIMIT, Need, Piece};
 use evenfold_core::{Digest, Dir, Entry, RelPath};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 
 use crate::history::{Act, acts_of};
 use crate::pair::{BatchIds, CycleError, Memory};
-use crate::ports::{Commit, Endpoint, EndpointError, PIECES_IN_FLIGHT, Store};
+use crate::ports::{Commit, Endpoint, Store};
 use crate::progress::Progress;
 use crate::record::{edits_of, edits_of_agreements, intents_of, refused};
+use crate::transfer::{Failure, transfer};
 
 /// What is accomplished is recorded after so many changed files at the latest, and at the end.
 const RECORD_EVERY: u64 = 8192;
@@ -224,29 +224,10 @@ impl Execution<'_> {
         to: &Arc<dyn Endpoint>,
         side: Side,
     ) -> Result<(evenfold_core::apply::Report, u64), CycleError> {
-        let at_sender = |error: EndpointError| CycleError::Endpoint(side.other(), error);
-        let at_receiver = |error: EndpointError| CycleError::Endpoint(side, error);
-        // Only large items can have been begun before, or resemble what the receiver holds.
-        let needs = if batch.items.iter().any(|item| item.size >= DELTA_LIMIT) {
-            let indices: Vec<u32> = batch.bases.iter().map(|basis| basis.item).collect();
-            let manifests = if indices.is_empty() {
-                Vec::new()
-            } else {
-                from.manifest(&batch.items, &indices).await.map_err(at_sender)?
-            };
-            to.prepare(batch, manifests).await.map_err(at_receiver)?
-        } else {
-            (0u32..).zip(&batch.items).map(|(item, _)| Need::Rest { item, from: 0 }).collect()
-        };
-        let counter = Arc::new(std::sync::atomic::AtomicU64::new(0));
-        let pieces = if needs.is_empty() {
-            mpsc::channel(1).1
-        } else {
-            let pieces = from.supply(batch, needs).await.map_err(at_sender)?;
-            counted(pieces, Arc::clone(batch), side, Arc::clone(self.progress), Arc::clone(&counter))
-        };
-        let report = to.apply(batch, pieces).await.map_err(at_receiver)?;
-        Ok((report, counter.load(std::sync::atomic::Ordering::Relaxed)))
+        transfer(batch, from, to, side, self.progress).await.map_err(|failure| match failure {
+            Failure::Supplier(error) => CycleError::Endpoint(side.other(), error),
+            Failure::Receiver(error) => CycleError::Endpoint(side, error),
+        })
     }
 
     fn expect(&self, plan: &Plan) {
@@ -259,36 +240,6 @@ impl Execution<'_> {
         }
         self.progress.expect(files, bytes);
     }
-}
-
-/// Passes pieces on and counts their bytes. The task ends with either channel.
-fn counted(
-    mut pieces: mpsc::Receiver<Piece>,
-    batch: Arc<Batch>,
-    to: Side,
-    progress: Arc<Progress>,
-    counter: Arc<std::sync::atomic::AtomicU64>,
-) -> mpsc::Receiver<Piece> {
-    let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
-    tokio::spawn(async move {
-        while let Some(piece) = pieces.recv().await {
-            let (item, bytes, finished) = match &piece {
-                Piece::Whole { item, bytes } => (*item, bytes.len() as u64, true),
-                Piece::Part { item, bytes, .. } => (*item, bytes.len() as u64, false),
-                Piece::End { item } | Piece::Failed { item, .. } => (*item, 0, true),
-            };
-            if let Some(item) = batch.items.get(item as usize) {
-                progress.flight.travelled(&item.path, to, bytes, item.size, finished);
-            }
-            progress.add_bytes(bytes);
-            counter.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
-            if sender.send(piece).await.is_err() {
-                break;
-            }
-        }
-        progress.flight.end(to);
-    });
-    receiver
 }
 
 fn files_of(change: &Change) -> u64 {

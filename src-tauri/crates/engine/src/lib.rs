@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod debounce;
+pub mod delivery;
 pub mod driver;
 pub mod execute;
 pub mod flight;
@@ -13,6 +14,7 @@ pub mod pair;
 pub mod ports;
 pub mod progress;
 pub mod record;
+pub mod transfer;
 
 pub use driver::{Command, Driver, DriverHandle};
 pub use pair::{CycleError, CycleReport, Ending, Look, Pair, PairSettings};

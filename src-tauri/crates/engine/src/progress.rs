@@ -74,6 +74,16 @@ impl Progress {
         self.bytes_total.store(bytes, Relaxed);
     }
 
+    /// Adds to what is expected; where nothing is under way, it begins anew with this.
+    pub fn expect_more(&self, files: u64, bytes: u64) {
+        if self.phase.load(Relaxed) != Phase::Transferring as u8 {
+            self.expect(files, bytes);
+            return;
+        }
+        self.files_total.fetch_add(files, Relaxed);
+        self.bytes_total.fetch_add(bytes, Relaxed);
+    }
+
     /// Counts content that arrived, up to the total.
     pub fn add_bytes(&self, bytes: u64) {
         self.bytes_done.fetch_add(bytes, Relaxed);

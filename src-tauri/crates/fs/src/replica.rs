@@ -3,6 +3,7 @@
 //! Scans and changes of one replica exclude each other by an inner lock; reading contents, the last snapshot
 //! and the index do not wait for them. All calls block.
 
+mod aside;
 mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};

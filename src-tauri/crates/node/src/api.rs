@@ -225,6 +225,35 @@ pub enum Request {
         /// Path below the root.
         path: PathText,
     },
+    /// Lists deliveries. Reply: [`Reply::Ledger`].
+    LedgerList {
+        /// Name or id.
+        relationship: String,
+        /// Also those of items that are gone from their origin, and forgotten ones.
+        #[serde(default)]
+        all: bool,
+    },
+    /// Counts what stands in the folder as delivered. Reply: [`Reply::Counted`].
+    LedgerMark {
+        /// Name or id.
+        relationship: String,
+        /// Paths below the root; everything if there is none.
+        paths: Vec<PathText>,
+    },
+    /// Makes deliveries count no more, so that they are made again. Reply: [`Reply::Counted`].
+    LedgerForget {
+        /// Name or id.
+        relationship: String,
+        /// Paths below the root, or ids of entries.
+        which: Vec<PathText>,
+    },
+    /// Tries failed deliveries now. Reply: [`Reply::Counted`].
+    LedgerRetry {
+        /// Name or id.
+        relationship: String,
+        /// Paths below the root, or ids of entries.
+        which: Vec<PathText>,
+    },
     /// Conflicts that wait for a person. Reply: [`Reply::Conflicts`].
     Conflicts {
         /// Name or id; all if absent.
@@ -451,6 +480,10 @@ pub enum Reply {
     Survey(Survey),
     /// Reasons.
     Why(Why),
+    /// Deliveries.
+    Ledger(Vec<LedgerItem>),
+    /// How many were meant.
+    Counted(u64),
     /// Conflicts.
     Conflicts(Vec<ConflictInfo>),
     /// History.

@@ -24,6 +24,9 @@ impl Node {
     /// Where there is no such relationship, or the database fails.
     pub(crate) async fn check(&self, wanted: &str, deep: bool) -> Result<Check, ApiError> {
         let relationship = self.find(wanted)?;
+        if let Some(delivery) = relationship.delivery() {
+            return Ok(self.delivery_check(&delivery));
+        }
         match relationship.spoke() {
             Some(spoke) => self.check_spoke(&relationship, spoke, deep).await,
             None => self.check_hub(&relationship, deep).await,

@@ -48,12 +48,15 @@ impl Node {
         pairs: &[Setting],
     ) -> Result<RelationshipInfo, ApiError> {
         let kind: Kind = kind.parse().map_err(wrong_setting)?;
-        supported(kind)?;
         let settings = Settings::parse(kind, pairs).map_err(wrong_setting)?;
         self.check_new_name(name).await?;
         let root = folder(path)?;
         self.check_root_free(&root)?;
-        let role = if settings.flow == Flow::OneWay { "source" } else { "hub" };
+        let role = match kind {
+            Kind::Relay => "hub",
+            _ if settings.flow == Flow::OneWay => "source",
+            _ => "hub",
+        };
         let row = RelationshipRow {
             id: Uuid::new_v4(),
             name: name.to_owned(),
@@ -74,7 +77,9 @@ impl Node {
     /// Marks the folder as ours, unless nothing may be written into it, records the relationship and starts it.
     pub(crate) async fn begin(self: &Arc<Self>, row: RelationshipRow) -> Result<RelationshipInfo, ApiError> {
         let id = row.id;
-        let mark = if crate::relationship::only_compares(&row)? { Mark::Look } else { Mark::Create };
+        let settings = crate::relationship::read_settings(&row)?;
+        let reads = settings.flow == Flow::None || crate::delivery::only_reads(&row, &settings);
+        let mark = if reads { Mark::Look } else { Mark::Create };
         self.store.relationships().add(&row).await.map_err(db)?;
         let root = row.root.display().to_string();
         let relationship = self.start(row, mark).await?;
@@ -84,10 +89,30 @@ impl Node {
             let message = format!("{root} on {} cannot be used: {error}; nothing was changed", self.name);
             return Err(ApiError::new(ErrorCode::Folder, message));
         }
-        if let Mark::Expect(Some(replica)) = relationship.local.mark() {
-            self.store.relationships().set_root_identity(id, Some(&replica.to_string())).await.map_err(db)?;
-        }
+        self.remember_root(&relationship).await?;
         self.relationship_info(&relationship).await
+    }
+
+    /// Records by what the folder is recognised after a restart.
+    pub(crate) async fn remember_root(
+        &self,
+        relationship: &crate::relationship::Relationship,
+    ) -> Result<(), ApiError> {
+        let failed =
+            |error: evenfold_engine::EndpointError| ApiError::new(ErrorCode::Folder, error.to_string());
+        let replica = relationship.local.replica().await.map_err(failed)?;
+        let row = relationship.row();
+        let text = match (relationship.local.mark(), replica.identity()) {
+            (Mark::Expect(Some(replica)), _) => replica.to_string(),
+            (_, evenfold_fs::marker::Identity::FileSystem { ino, .. })
+                if crate::delivery::only_reads(&row, &relationship.settings()) =>
+            {
+                relationship.local.set_mark(Mark::Inode(ino));
+                format!("inode:{ino}")
+            }
+            _ => return Ok(()),
+        };
+        self.store.relationships().set_root_identity(row.id, Some(&text)).await.map_err(db)
     }
 
     pub(crate) async fn check_new_name(&self, name: &str) -> Result<(), ApiError> {
@@ -151,7 +176,6 @@ impl Node {
             ApiError::new(ErrorCode::NotFound, message).with_hint(hint)
         })?;
         let kind: Kind = share.kind.parse().map_err(wrong_setting)?;
-        supported(kind)?;
         let shared: Vec<Setting> = serde_json::from_str(&share.settings).map_err(|error| {
             ApiError::new(
                 ErrorCode::Setting,
@@ -302,17 +326,6 @@ impl RecordPort for Nothing {
 
     async fn commit(&self, _commit: Commit) -> Result<(), StoreError> {
         Ok(())
-    }
-}
-
-fn supported(kind: Kind) -> Result<(), ApiError> {
-    match kind {
-        Kind::TwoWay | Kind::Mirror | Kind::Manual | Kind::Compare => Ok(()),
-        Kind::SendOnce | Kind::Relay => {
-            let message = format!("relationships of the kind '{kind}' cannot be made with this version");
-            Err(ApiError::new(ErrorCode::Usage, message)
-                .with_hint("possible: two-way, mirror, manual, compare"))
-        }
     }
 }
 

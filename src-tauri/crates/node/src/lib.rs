@@ -10,6 +10,7 @@ pub mod text;
 mod care;
 mod check;
 mod conflicts;
+mod delivery;
 mod doctor;
 mod drift_history;
 mod findings;

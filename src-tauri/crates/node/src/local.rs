@@ -78,6 +78,8 @@ pub(crate) enum Mark {
     Expect(Option<u128>),
     /// It is only looked at; nothing is written.
     Look,
+    /// It is only looked at, and must have the inode that it had when it was joined.
+    Inode(u64),
 }
 
 /// The opened folder; opened again after it was missing or replaced.
@@ -138,6 +140,11 @@ impl LocalEndpoint {
     /// Returns how the folder is recognised from now on.
     pub(crate) fn mark(&self) -> Mark {
         lock(&self.settings).mark
+    }
+
+    /// Has the folder recognised in another way from now on, although it stays open.
+    pub(crate) fn set_mark(&self, mark: Mark) {
+        lock(&self.settings).mark = mark;
     }
 
     /// Returns the free bytes of the folder's file system, if they can be told.
@@ -547,9 +554,15 @@ fn open(root: &std::path::Path, mark: Mark, options: Options) -> Result<Replica<
     let marker = match mark {
         Mark::Create => Marker::Create { replica: rand::random() },
         Mark::Expect(replica) => Marker::Expect { replica },
-        Mark::Look => {
+        Mark::Look | Mark::Inode(_) => {
             use std::os::unix::fs::MetadataExt as _;
             let stat = std::fs::metadata(root).map_err(unreadable)?;
+            if let Mark::Inode(joined) = mark
+                && stat.ino() != joined
+            {
+                let detail = "another folder stands at its path, or a disk was mounted or unmounted there";
+                return Err(EndpointError::RootReplaced(detail.to_owned()));
+            }
             Marker::FileSystem { dev: stat.dev(), ino: stat.ino() }
         }
     };

@@ -106,8 +106,11 @@ impl Node {
         let hubs: HashSet<_> = rows.iter().filter_map(|row| row.hub).collect();
         for row in rows {
             let name = row.name.clone();
-            let identity = row.root_identity.as_deref().and_then(|text| text.parse().ok());
+            let text = row.root_identity.as_deref();
+            let inode = text.and_then(|text| text.strip_prefix("inode:")).and_then(|text| text.parse().ok());
+            let identity = text.and_then(|text| text.parse().ok());
             let mark = match identity {
+                _ if inode.is_some() => inode.map_or(Mark::Look, Mark::Inode),
                 // It has no marker where nothing may be written.
                 None if crate::relationship::only_compares(&row).unwrap_or(false) => Mark::Look,
                 identity => Mark::Expect(identity),
@@ -162,6 +165,9 @@ impl Node {
         };
         let id = row.id;
         let relationship = Relationship::start(row, mark, &around)?;
+        if crate::delivery::delivers(&relationship.settings()) {
+            relationship.set_delivery(self.start_delivery(&relationship).await?);
+        }
         lock(&self.relationships).insert(id, Arc::clone(&relationship));
         crate::reporting::start(self, &relationship);
         if let evenfold_store::Pause::Until(until) = relationship.row().pause {

@@ -164,5 +164,18 @@ fn intent(stored: evenfold_store::Intent) -> Option<Intent> {
 
 /// Microseconds since 1970.
 pub(crate) fn now_micros() -> Micros {
-    jiff::Timestamp::now().as_microsecond()
+    jiff::Timestamp::now().as_microsecond() + wrong_by()
+}
+
+/// How wrong this machine's clock is made, in microseconds: so a test sets the clock of one node. Not in releases.
+#[cfg(debug_assertions)]
+fn wrong_by() -> i64 {
+    static WRONG_BY: std::sync::OnceLock<i64> = std::sync::OnceLock::new();
+    let read = || std::env::var("EVENFOLD_TEST_CLOCK").ok()?.parse::<i64>().ok();
+    *WRONG_BY.get_or_init(|| read().unwrap_or(0).saturating_mul(1_000_000))
+}
+
+#[cfg(not(debug_assertions))]
+fn wrong_by() -> i64 {
+    0
 }

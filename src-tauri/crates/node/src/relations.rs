@@ -34,7 +34,7 @@ impl Node {
             kind: row.kind,
             role: row.role,
             path: PathText::from(row.root.as_path()),
-            hub: relationship.spoke().map(|spoke| spoke.hub_name.clone()),
+            hub: relationship.hub_name(),
             share: row.hub_share,
             members,
             paused: row.pause != Pause::Running,
@@ -67,7 +67,7 @@ impl Node {
                 let hint = format!(
                     "change it where '{}' is shared, on {}",
                     row.name,
-                    relationship.spoke().map_or("the hub", |spoke| spoke.hub_name.as_str())
+                    relationship.hub_name().unwrap_or_else(|| "the hub".to_owned())
                 );
                 ApiError::new(ErrorCode::Setting, error.to_string()).with_hint(hint)
             };
@@ -116,6 +116,16 @@ impl Node {
         if let Pause::Until(until) = state {
             self.resume_in_time(id, until);
         }
+        if let Some(delivery) = relationship.delivery() {
+            if pause {
+                delivery.handle.pause().await;
+            } else {
+                delivery.handle.resume().await;
+            }
+            // Answer only when it holds: whoever asked may change files next.
+            let mut state = delivery.handle.state();
+            _ = state.wait_for(|state| state.paused == pause).await;
+        }
         match relationship.spoke() {
             Some(spoke) => {
                 let command = if pause { Command::Pause } else { Command::Resume };
@@ -135,8 +145,8 @@ impl Node {
     pub(crate) async fn rel_remove(self: &Arc<Self>, wanted: &str) -> Result<(), ApiError> {
         let relationship = self.find(wanted)?;
         let row = relationship.row();
-        if let Some(spoke) = relationship.spoke()
-            && let Some(connection) = spoke.hub.as_ref().and_then(|hub| self.network.connection(hub))
+        if let Some(hub) = row.hub
+            && let Some(connection) = self.network.connection(&PeerKey::from_bytes(hub))
         {
             // A hub that cannot be told keeps a member that never comes; its owner sees it as offline.
             let left = async {

@@ -1,6 +1,6 @@
 //! A relationship that runs on this node: as its hub, which only serves, or as a spoke, which drives.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use evenfold_core::batch::Limit;
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::{ApiError, ErrorCode, Setting};
+use crate::delivery::Delivery;
 use crate::limits::Limits;
 use crate::local::{LocalEndpoint, LocalSettings, Mark, lock};
 use crate::network::Network;
@@ -55,6 +56,9 @@ pub(crate) struct Relationship {
     pub(crate) served: Served,
     /// Within which time all contents are to be read again.
     scrub: watch::Sender<Option<Duration>>,
+    /// What runs here where the relationship delivers; set once, right after the start.
+    delivery: OnceLock<Arc<Delivery>>,
+    hub_name: Option<String>,
 }
 
 /// Whether a hub serves its folder now. Pausing ends the sessions that stand.
@@ -85,6 +89,8 @@ pub(crate) enum RunningPart {
     Hub,
     /// It drives its pair with the hub.
     Spoke(Box<Spoke>),
+    /// It delivers to the hub, or fetches from it.
+    Courier,
 }
 
 /// What a spoke runs.
@@ -162,6 +168,7 @@ impl Relationship {
         let limits = Limits::new(&settings);
         let part = match (row.hub, stock::target_of(&row)) {
             (None, None) => RunningPart::Hub,
+            (Some(_), _) if crate::delivery::delivers(&settings) => RunningPart::Courier,
             (Some(key), _) => {
                 let hub = PeerKey::from_bytes(key);
                 let name = around.hub_name.clone().unwrap_or_else(|| hub.fingerprint());
@@ -202,6 +209,8 @@ impl Relationship {
             part,
             served,
             scrub,
+            delivery: OnceLock::new(),
+            hub_name: around.hub_name.clone(),
         }))
     }
 
@@ -224,8 +233,26 @@ impl Relationship {
     pub(crate) fn spoke(&self) -> Option<&Spoke> {
         match &self.part {
             RunningPart::Spoke(spoke) => Some(spoke),
-            RunningPart::Hub => None,
+            RunningPart::Hub | RunningPart::Courier => None,
         }
+    }
+
+    /// Returns what runs here where the relationship delivers.
+    pub(crate) fn delivery(&self) -> Option<Arc<Delivery>> {
+        self.delivery.get().cloned()
+    }
+
+    /// Sets what runs here; called once.
+    pub(crate) fn set_delivery(&self, delivery: Arc<Delivery>) {
+        // A second one would never be started.
+        _ = self.delivery.set(delivery);
+    }
+
+    /// Returns the hub's name, where this node is not the hub.
+    pub(crate) fn hub_name(&self) -> Option<String> {
+        let row = self.row();
+        let hub = PeerKey::from_bytes(row.hub?);
+        Some(self.hub_name.clone().unwrap_or_else(|| hub.fingerprint()))
     }
 
     /// Returns what the loop knows, where this node is a spoke.
@@ -252,6 +279,9 @@ impl Relationship {
         self.scrub.send_if_modified(|wanted| std::mem::replace(wanted, settings.scrub) != settings.scrub);
         if before.select() != settings.select() || watch_wanted(&before) != watch_wanted(&settings) {
             self.local.set_settings(local_settings(&settings, self.local.mark(), watch));
+        }
+        if let Some(delivery) = self.delivery() {
+            delivery.handle.set_settings(crate::delivery::courier_settings(self, own_name, watch)).await;
         }
         if let Some(spoke) = self.spoke() {
             *lock(&spoke.tuning) = host_tuning(&settings, watch);
@@ -302,10 +332,14 @@ fn tracking_of(kind: Kind, marks: &[(RelPath, bool)]) -> Option<Arc<Tracking>> {
     (kind == Kind::Manual).then(|| Arc::new(Tracking::new(marks.iter().cloned())))
 }
 
-fn local_settings(settings: &Settings, mark: Mark, watch: bool) -> LocalSettings {
+pub(crate) fn local_settings(settings: &Settings, mark: Mark, watch: bool) -> LocalSettings {
     LocalSettings {
         select: settings.select(),
-        rules: Rules { reserve: 0, whole: settings.unit == settings::Unit::Entry },
+        // A unit appears whole or not at all.
+        rules: Rules {
+            reserve: 0,
+            whole: settings.unit == settings::Unit::Entry || crate::delivery::delivers(settings),
+        },
         mark,
         watch: watch && watch_wanted(settings),
     }

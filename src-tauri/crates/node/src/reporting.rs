@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use evenfold_ssh::PeerKey;
+
 use crate::api::{Event, Setting};
 use crate::node::Node;
 use crate::record::now_micros;
@@ -105,11 +107,17 @@ fn fetch_again(fetched: bool) -> Option<Instant> {
     (!fetched).then(|| Instant::now() + FETCH_AGAIN)
 }
 
+/// Asks the hub for the shared settings, where this node delivers or fetches.
+pub(crate) async fn fetch_shared(node: &Arc<Node>, relationship: &Arc<Relationship>) {
+    // What cannot be fetched now is told by the hub when it changes.
+    _ = fetch_settings(&Arc::downgrade(node), &Arc::downgrade(relationship)).await;
+}
+
 /// Asks the hub for the shared settings; tells whether that need not be tried again with this session.
 async fn fetch_settings(node: &Weak<Node>, relationship: &Weak<Relationship>) -> bool {
     let (Some(node), Some(relationship)) = (node.upgrade(), relationship.upgrade()) else { return true };
     let Some(connection) =
-        relationship.spoke().and_then(|spoke| node.network.connection(spoke.hub.as_ref()?))
+        relationship.row().hub.and_then(|hub| node.network.connection(&PeerKey::from_bytes(hub)))
     else {
         return true;
     };

@@ -9,6 +9,7 @@
 //! | `scans` | any → peer | when the peer looked at its folder: a list of [`ScanInfo`] |
 //! | `settle` | spoke → hub | has the hub ask all other spokes for a cycle |
 //! | `settings` | hub → spoke | new settings of the relationship |
+//! | `delivery`, `delivery-news` | member ↔ hub | see `crate::delivery` |
 //! | `adopt` | any → peer | asks the peer to join a share with a folder of its own |
 
 use std::sync::Arc;
@@ -145,9 +146,22 @@ pub(crate) async fn answer(
         "settle" => {
             let request: CycleRequest = serde_json::from_slice(payload).map_err(malformed)?;
             let relationship = with_member(node, peer, request.relationship).await?;
-            let others = node.ask_members_cycle(&relationship, Some(peer), false).await.map_err(remote)?;
+            let mut others = Vec::new();
+            if relationship.delivery().is_some() {
+                // A hub of deliveries sends and confirms like any other.
+                let own = node.sync_spoke(&relationship, false, false, mpsc::channel(1).0);
+                let asked = node.ask_members_cycle(&relationship, Some(peer), false);
+                let (own, asked) = tokio::join!(own, asked);
+                others.push(own.map_err(remote)?);
+                others.extend(asked.map_err(remote)?);
+            } else {
+                others
+                    .extend(node.ask_members_cycle(&relationship, Some(peer), false).await.map_err(remote)?);
+            }
             serde_json::to_vec(&others).map_err(malformed)
         }
+        "delivery" => crate::delivery::answer(node, peer, payload).await,
+        "delivery-news" => crate::delivery::news(node, peer, payload),
         "settings" => {
             let request: SettingsRequest = serde_json::from_slice(payload).map_err(malformed)?;
             let relationship = with_hub(node, peer, request.relationship)?;
@@ -351,7 +365,7 @@ impl Node {
     /// Asks the hub to have all other members run a cycle.
     pub(crate) async fn ask_hub_settle(&self, relationship: &Relationship) -> Result<Vec<Synced>, ApiError> {
         // A host without Evenfold has no others to ask.
-        let Some(hub) = relationship.spoke().and_then(|spoke| spoke.hub) else { return Ok(Vec::new()) };
+        let Some(hub) = relationship.row().hub.map(PeerKey::from_bytes) else { return Ok(Vec::new()) };
         let request = CycleRequest { relationship: relationship.row().id, full: false };
         let answer = self.ask(&hub, "settle", &request).await?;
         serde_json::from_slice(&answer).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))

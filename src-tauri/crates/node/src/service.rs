@@ -69,6 +69,18 @@ impl Service for NodeService {
             Request::Apply { plan } => Reply::Synced(Box::new(node.apply_plan(&plan, events).await?)),
             Request::Check { relationship, deep } => Reply::Check(node.check(&relationship, deep).await?),
             Request::Survey { relationship, wish } => Reply::Survey(node.survey(&relationship, &wish).await?),
+            Request::LedgerList { relationship, all } => {
+                Reply::Ledger(node.ledger_list(&relationship, all).await?)
+            }
+            Request::LedgerMark { relationship, paths } => {
+                Reply::Counted(node.ledger_mark(&relationship, &paths).await?)
+            }
+            Request::LedgerForget { relationship, which } => {
+                Reply::Counted(node.ledger_forget(&relationship, &which).await?)
+            }
+            Request::LedgerRetry { relationship, which } => {
+                Reply::Counted(node.ledger_retry(&relationship, &which).await?)
+            }
             Request::Why { relationship, path } => Reply::Why(node.why(&relationship, &path).await?),
             Request::Conflicts { relationship } => {
                 Reply::Conflicts(node.conflicts(relationship.as_deref()).await?)

@@ -251,8 +251,14 @@ impl NodeHandler for PeerView {
             drift: None,
             state: None,
         };
+        if role == "source"
+            && let Err(error) = node.open_for_deliveries(&relationship).await
+        {
+            return Err(RemoteError::new(REFUSED, error.message, error.hint.unwrap_or_default()));
+        }
         let put = node.store.members().put(&member).await;
         put.map_err(|error| RemoteError::new("store", error.to_string(), ""))?;
+        crate::delivery::members_changed(&relationship);
         node.tell(Event::Relationship { id: id.to_string() });
         Ok(share_of(&relationship))
     }
@@ -262,6 +268,9 @@ impl NodeHandler for PeerView {
         let id = Uuid::from_u128(relationship);
         let removed = node.store.members().remove(id, self.peer.as_bytes()).await;
         removed.map_err(|error| RemoteError::new("store", error.to_string(), ""))?;
+        if let Some(relationship) = node.by_id(id) {
+            crate::delivery::members_changed(&relationship);
+        }
         node.tell(Event::Relationship { id: id.to_string() });
         Ok(())
     }

@@ -133,7 +133,7 @@ impl Settings {
             Kind::Mirror => Settings { flow: Flow::OneWay, conflict: Conflict::Refuse, ..two_way },
             Kind::Manual => Settings { trigger: Trigger::Manual, conflict: Conflict::Refuse, ..two_way },
             Kind::SendOnce => once,
-            Kind::Relay => Settings { unit: Unit::Entry, ..once },
+            Kind::Relay => Settings { unit: Unit::Entry, resend: Resend::Changed, ..once },
             Kind::Compare => Settings { flow: Flow::None, ..two_way },
         }
     }

@@ -47,6 +47,9 @@ impl Node {
         &self,
         relationship: &Relationship,
     ) -> Result<RelationshipStatus, ApiError> {
+        if let Some(delivery) = relationship.delivery() {
+            return self.delivery_status(relationship, &delivery).await;
+        }
         match relationship.spoke() {
             Some(spoke) => self.spoke_status(relationship, spoke).await,
             None => self.hub_status(relationship).await,
@@ -112,6 +115,7 @@ impl Node {
             error: self.error_of(spoke, &state),
             retry_at: state.retry_in.and_then(|wait| time_text(now_micros() + wait.as_micros() as i64)),
             paused_until: paused_until(&row),
+            deliveries: None,
         })
     }
 
@@ -225,6 +229,7 @@ impl Node {
             error: None,
             retry_at: None,
             paused_until: paused_until(&row),
+            deliveries: None,
         })
     }
 }
@@ -316,7 +321,7 @@ fn error_code(error: &CycleError) -> &'static str {
 }
 
 /// Returns when the pause of a relationship ends by itself, RFC 3339.
-fn paused_until(row: &evenfold_store::RelationshipRow) -> Option<String> {
+pub(crate) fn paused_until(row: &evenfold_store::RelationshipRow) -> Option<String> {
     match row.pause {
         evenfold_store::Pause::Until(until) => time_text(until),
         evenfold_store::Pause::Running | evenfold_store::Pause::Paused => None,

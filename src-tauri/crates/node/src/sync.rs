@@ -72,6 +72,11 @@ impl Node {
         relationship: &Arc<Relationship>,
         events: mpsc::Sender<Event>,
     ) -> Result<Synced, ApiError> {
+        if relationship.delivery().is_some() {
+            let message = "what a relationship of this kind delivers next is in its ledger, not in a plan";
+            let hint = format!("evenfold ledger list {}", relationship.row().name);
+            return Err(ApiError::new(ErrorCode::Usage, message).with_hint(hint));
+        }
         if relationship.spoke().is_none() {
             let message = "this node is the hub, which only serves; each spoke has a plan of its own";
             return Err(ApiError::new(ErrorCode::Usage, message).with_hint("run it on a spoke"));
@@ -85,6 +90,9 @@ impl Node {
         relationship: &Arc<Relationship>,
         events: mpsc::Sender<Event>,
     ) -> Result<Synced, ApiError> {
+        if relationship.delivery().is_some() {
+            return self.deliver_all(relationship).await;
+        }
         match relationship.spoke() {
             // The others' folders are nobody's to change from here.
             Some(_) if relationship.tracking().is_some() => {
@@ -114,6 +122,43 @@ impl Node {
             }
             None => self.sync_hub(relationship).await,
         }
+    }
+
+    /// Does what can be delivered now, here and at all others who can be reached.
+    async fn deliver_all(self: &Arc<Self>, relationship: &Arc<Relationship>) -> Result<Synced, ApiError> {
+        if relationship.row().hub.is_none() {
+            self.wait_for_members(relationship).await?;
+        }
+        let others = async {
+            let asked = match relationship.row().hub {
+                None => self.ask_members_cycle(relationship, None, true).await,
+                Some(_) => self.ask_hub_settle(relationship).await,
+            };
+            // Whoever cannot be asked is told of by what is left undone.
+            asked.map_err(|error| tracing::debug!(%error, "the others could not be asked")).ok();
+        };
+        tokio::pin!(others);
+        // What they do may be ours to fetch or to confirm, before they have done.
+        loop {
+            let mine = async {
+                let outcome = self.run_delivery(relationship).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                outcome
+            };
+            tokio::select! {
+                () = &mut others => break,
+                outcome = mine => if matches!(outcome?, "held" | "failed" | "unknown") {
+                    break;
+                },
+            }
+        }
+        self.deliver_here(relationship).await
+    }
+
+    /// Does what this node can deliver now.
+    async fn deliver_here(self: &Arc<Self>, relationship: &Arc<Relationship>) -> Result<Synced, ApiError> {
+        let outcome = self.run_delivery(relationship).await?;
+        Ok(synced(outcome, self.relationship_status(relationship).await?))
     }
 
     async fn sync_hub(self: &Arc<Self>, relationship: &Arc<Relationship>) -> Result<Synced, ApiError> {
@@ -168,6 +213,9 @@ impl Node {
         plan_only: bool,
         events: mpsc::Sender<Event>,
     ) -> Result<Synced, ApiError> {
+        if relationship.delivery().is_some() {
+            return self.deliver_here(relationship).await;
+        }
         let look = if full { Look::Full } else { Look::Current };
         let permission = if plan_only { Permission::PlanOnly } else { Permission::Normal };
         self.cycle(relationship, look, permission, Scope::whole(), events).await

@@ -27,6 +27,9 @@ impl Node {
     pub(crate) async fn why(&self, wanted: &str, path: &PathText) -> Result<Why, ApiError> {
         let relationship = self.find(wanted)?;
         let path = rel_path(path)?;
+        if let Some(delivery) = relationship.delivery() {
+            return self.delivery_why(&relationship, &delivery, &path).await;
+        }
         let endpoints = match relationship.spoke() {
             Some(spoke) => self.why_spoke(&relationship, spoke, &path).await?,
             None => self.why_hub(&relationship, &path).await?,

@@ -7,7 +7,9 @@ use crate::digest_cache::DigestCache;
 use crate::epochs::Epochs;
 use crate::error::{Context, StoreError};
 use crate::history::History;
+use crate::hook_runs::HookRuns;
 use crate::intents::Intents;
+use crate::ledger::LedgerTable;
 use crate::members::Members;
 use crate::node::Node;
 use crate::peers::Peers;
@@ -86,6 +88,16 @@ impl Store {
     /// Table `digest_cache`: digests of the folder on the other side, where that is a host without Evenfold.
     pub fn far_digest_cache(&self) -> DigestCache<'_> {
         DigestCache { store: self, side: evenfold_core::Side::Theirs }
+    }
+
+    /// What is owed and was delivered.
+    pub fn ledger(&self) -> LedgerTable<'_> {
+        LedgerTable { store: self }
+    }
+
+    /// Commands that are to run after something happened.
+    pub fn hook_runs(&self) -> HookRuns<'_> {
+        HookRuns { store: self }
     }
 
     /// Small values by name.

@@ -133,7 +133,19 @@ fn details(one: &RelationshipStatus, now: Timestamp) -> Vec<Line> {
             format!("{} for a decision.", words::counted(one.conflicts, "conflict waits", "conflicts wait"));
         needs(text, &format!("evenfold conflicts {}", one.name));
     }
-    if one.problems > 0 {
+    if let Some(deliveries) = one.deliveries.as_ref().filter(|deliveries| !deliveries.is_empty()) {
+        let counts: Vec<String> =
+            deliveries.iter().map(|(state, count)| format!("{count} {state}")).collect();
+        lines.push(Line::plain(format!("    {}", counts.join(", "))));
+    }
+    let mut needs = |text: String, next: &str| {
+        lines.push(Line::styled(Style::Attention, format!("    {text}")));
+        lines.push(Line::plain(format!("      {next}")));
+    };
+    if one.problems > 0 && one.deliveries.is_some() {
+        let text = words::counted(one.problems, "item waits or failed", "items wait or failed");
+        needs(text, &format!("evenfold ledger list {}", one.name));
+    } else if one.problems > 0 {
         let text = format!("{} not become equal.", words::counted(one.problems, "path can", "paths can"));
         needs(text, &format!("evenfold check {}", one.name));
     }
@@ -193,6 +205,7 @@ mod tests {
             problems: 0,
             error: None,
             retry_at: None,
+            deliveries: None,
         }
     }
 

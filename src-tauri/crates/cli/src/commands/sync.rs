@@ -69,6 +69,9 @@ fn render(synced: &Synced, goes_on: bool) -> Vec<Line> {
         Line::styled(style, text).then(Style::Plain, done)
     };
     let mut lines = match synced.outcome.as_str() {
+        "equal" if synced.status.deliveries.is_some() => {
+            vec![headline(Style::Good, "Everything is delivered.")]
+        }
         "equal" => vec![headline(Style::Good, "In sync.")],
         "started" => vec![Line::plain("Started."), look("status")],
         "planned" => planned(synced, "Carry out exactly this with:  "),
@@ -89,6 +92,10 @@ fn render(synced: &Synced, goes_on: bool) -> Vec<Line> {
             vec![headline(Style::Attention, "Not done in time; it goes on."), look("status")]
         }
         "timeout" => vec![headline(Style::Attention, "Not done in time.")],
+        "failed" => vec![headline(Style::Bad, "Something failed."), look("ledger list")],
+        "differs" if synced.status.deliveries.is_some() => {
+            vec![headline(Style::Attention, "Not everything is delivered yet."), look("ledger list")]
+        }
         "differs" => vec![headline(Style::Attention, "Not equal yet."), look("check")],
         _ => vec![headline(Style::Attention, "Unknown: a side could not be verified.")],
     };
@@ -132,6 +139,7 @@ mod tests {
             problems: 0,
             error: None,
             retry_at: None,
+            deliveries: None,
         };
         Synced { outcome: outcome.into(), status, plan: None, files: 0, bytes: 0 }
     }

@@ -257,6 +257,13 @@ impl TestNode {
         }
     }
 
+    /// Starts the daemon again with a variable in its environment, and waits until it answers.
+    #[track_caller]
+    pub fn restart_with(&mut self, variable: &str, value: &str) {
+        self.spawn(&[(variable, value)]);
+        self.until_it_answers();
+    }
+
     /// Starts the daemon again, on the same home and port, and waits until it answers.
     #[track_caller]
     pub fn restart(&mut self) {

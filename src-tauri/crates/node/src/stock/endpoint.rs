@@ -351,13 +351,14 @@ fn open(
         std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => EndpointError::RootMissing,
         _ => EndpointError::RootUnreadable(error.to_string()),
     };
-    let may_write = mark != Mark::Look;
+    let may_write = !matches!(mark, Mark::Look | Mark::Inode(_));
     let disk = SftpDisk::open(sftp, runtime, path, may_write).map_err(unusable)?;
     disk.remember(&options.cache);
     let marker = match mark {
         Mark::Create => Marker::Create { replica: rand::random() },
         Mark::Expect(replica) => Marker::Expect { replica },
-        Mark::Look => {
+        // Over SFTP there is no number of a file that would say more than its path.
+        Mark::Look | Mark::Inode(_) => {
             let (dev, ino) = disk.identity().map_err(unusable)?;
             Marker::FileSystem { dev, ino }
         }

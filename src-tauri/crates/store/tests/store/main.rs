@@ -3,6 +3,7 @@
 
 mod ancestor;
 mod crash;
+mod deliveries;
 mod history;
 mod opening;
 mod scans;

@@ -1,0 +1,19 @@
+//! Deliveries: which item is owed to whom, decided from `(source snapshot, ledger)`.
+//!
+//! A [`Unit`] (a file, or a top-level entry with everything below it) in one [`version`](unit::version) is owed by its
+//! origin to each destination. What became of that is a [`Row`] of the [`Ledger`]: a historical fact, independent of
+//! what exists now. Everything here is a pure function; `now` is passed in, in microseconds since 1970.
+
+pub mod hub;
+pub mod ledger;
+pub mod plan;
+pub mod state;
+#[cfg(test)]
+mod tests;
+pub mod unit;
+
+pub use hub::{Admission, admit, released};
+pub use ledger::{Key, Ledger, Party, Row};
+pub use plan::{Closing, Plan, Quiet, Resend, Terms, close, due, plan};
+pub use state::{Event, Illegal, Skip, State, Wait};
+pub use unit::{Unit, UnitKind, unit_at, units, version};

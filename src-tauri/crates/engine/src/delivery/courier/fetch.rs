@@ -1,0 +1,184 @@
+//! A round of a destination: what is owed to us and stands at the hub is fetched, verified and reported.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use evenfold_core::delivery::{Event, Key, Row, Wait, due, unit_at, version};
+use evenfold_core::policy::{ConflictRule, Side};
+use evenfold_core::snapshot::Extent;
+use evenfold_core::{Dir, Name, RelPath};
+
+use super::send::{ended, fit, grouped};
+use super::{Courier, Found, Lanes, Trouble};
+use crate::delivery::carry::{Parcel, Way, carry};
+use crate::delivery::ports::{Told, View};
+use crate::progress::Phase;
+
+/// So many deliveries are claimed at a time.
+const CLAIMED: usize = 256;
+
+/// How many other names are tried for something whose name is taken.
+const OTHER_NAMES: u32 = 1000;
+
+impl Courier {
+    pub(super) async fn fetch(&mut self, full: bool, lanes: Option<Lanes>) -> Result<Found, Trouble> {
+        let extent = if full { Extent::Full } else { Extent::Paths(Vec::new()) };
+        // Our own folder has to be there even if nothing is owed: otherwise nobody would be told.
+        let ours = self.look(extent).await?;
+        let (view, me) = (self.book.view(), self.book.me());
+        let (rows, next) = due(&view.ledger, me, self.clock.now_micros());
+        let rows: Vec<Row> = rows.into_iter().filter(|row| !self.in_hand.contains(&row.place)).collect();
+        let mut found = Found { next, busy: false };
+        let (Some(lanes), false) = (lanes, rows.is_empty()) else { return Ok(found) };
+        let Some(first) = lanes.first() else { return Ok(found) };
+        found.busy = true;
+        let free = self.settings.parallel.saturating_sub(self.transfers.len());
+        if free == 0 {
+            return Ok(found);
+        }
+        let now_fetched = fit(rows.iter().map(|row| row.size), free, false);
+        let rows: Vec<Row> = rows.into_iter().take(now_fetched).collect();
+        let theirs = |error| Trouble::Endpoint(Side::Theirs, error);
+        let known: Vec<_> = self.theirs.iter().cloned().chain([Arc::clone(&ours.tree)]).collect();
+        let hub = first.scan(Extent::Paths(Vec::new()), &known).await.map_err(theirs)?;
+        self.theirs = Some(Arc::clone(&hub.tree));
+        let mut parcels: Vec<(Parcel, Key, RelPath)> = Vec::new();
+        let mut told = Vec::new();
+        let mut taken: HashSet<RelPath> = HashSet::new();
+        for rows in rows.chunks(CLAIMED) {
+            let keys: Vec<Key> = rows.iter().map(|row| row.key.clone()).collect();
+            let good = self.book.claim(&keys).await?;
+            for (row, good) in rows.iter().zip(good) {
+                let unit = unit_at(&hub.tree, &row.place).filter(|unit| unit.version == row.key.version);
+                let (true, Some(unit)) = (good, unit) else {
+                    // The hub's word and its folder differ: it looks, and says what is true.
+                    continue;
+                };
+                match self.landing(row, &view, &ours.tree, &mut taken) {
+                    Some(place) => parcels.push((Parcel { unit, place }, row.key.clone(), row.place.clone())),
+                    None => told.push(Told::new(row.key.clone(), Event::Waits(Wait::NameTaken))),
+                }
+            }
+        }
+        if !told.is_empty() {
+            self.book.tell(told).await?;
+        }
+        if parcels.is_empty() {
+            found.busy = false;
+            return Ok(found);
+        }
+        let files = parcels.iter().map(|(parcel, ..)| parcel.unit.files()).sum();
+        self.progress.expect_more(files, parcels.iter().map(|(parcel, ..)| parcel.unit.size()).sum());
+        self.progress.enter(Phase::Transferring);
+        self.bring(parcels, &ours.tree, &hub.tree, &lanes);
+        Ok(found)
+    }
+
+    fn bring(
+        &mut self,
+        parcels: Vec<(Parcel, Key, RelPath)>,
+        ours: &Arc<Dir>,
+        hub: &Arc<Dir>,
+        lanes: &Lanes,
+    ) {
+        let keys: std::collections::HashMap<RelPath, (Key, RelPath)> = parcels
+            .iter()
+            .map(|(parcel, key, place)| (parcel.place.clone(), (key.clone(), place.clone())))
+            .collect();
+        let parcels: Vec<Parcel> = parcels.into_iter().map(|(parcel, ..)| parcel).collect();
+        for (nth, group) in grouped(parcels, ours, false).into_iter().enumerate() {
+            let Some(lane) = lanes.get(nth % lanes.len()).cloned() else { continue };
+            let meant = group.iter().filter_map(|parcel| keys.get(&parcel.place).cloned());
+            let (group_keys, places): (Vec<Key>, Vec<RelPath>) = meant.unzip();
+            let retry_at = self.retry_at(&group_keys);
+            self.in_hand.extend(places.iter().cloned());
+            let (receiver, progress) = (Arc::clone(&self.ours), Arc::clone(&self.progress));
+            let (from_tree, to_tree) = (Arc::clone(hub), Arc::clone(ours));
+            self.transfers.spawn(async move {
+                let way = Way {
+                    side: Side::Ours,
+                    from: &lane,
+                    from_tree: &from_tree,
+                    to: &receiver,
+                    to_tree: &to_tree,
+                    progress: &progress,
+                };
+                let results = carry(&group, &way).await;
+                let mut carried = ended(&group, group_keys, results, retry_at, &progress, |_| Event::Landed);
+                // What is in hand at a destination goes by its place at the hub.
+                carried.paths = places;
+                carried.disturbed.clear();
+                for (told, parcel) in carried.told.iter_mut().zip(&group) {
+                    told.landed_at = (told.event == Event::Landed).then(|| parcel.place.clone());
+                }
+                carried
+            });
+        }
+    }
+
+    /// Decides where a delivery is put: under its name, unless something else stands there that we did not put there.
+    fn landing(
+        &self,
+        row: &Row,
+        view: &View,
+        tree: &Arc<Dir>,
+        taken: &mut HashSet<RelPath>,
+    ) -> Option<RelPath> {
+        let me = self.book.me();
+        // Where earlier versions of this item were put, later ones replace them.
+        let before = view
+            .ledger
+            .of_path(row.key.origin, &row.key.path)
+            .filter(|other| other.key.destination == me)
+            .filter_map(|other| other.landed_at.clone())
+            .last();
+        let wanted = before.clone().unwrap_or_else(|| row.place.clone());
+        let free = |path: &RelPath| match tree.get(path) {
+            None => true,
+            Some(entry) => version(entry) == Some(row.key.version) || before.as_ref() == Some(path),
+        };
+        if free(&wanted) && !taken.contains(&wanted) {
+            taken.insert(wanted.clone());
+            return Some(wanted);
+        }
+        match self.settings.conflict {
+            ConflictRule::Refuse => None,
+            ConflictRule::Newest | ConflictRule::Prefer(_) => taken.insert(wanted.clone()).then_some(wanted),
+            ConflictRule::KeepBoth => {
+                let other = other_names(&wanted).find(|path| free(path) && !taken.contains(path))?;
+                taken.insert(other.clone());
+                Some(other)
+            }
+        }
+    }
+}
+
+/// Names for something whose own name is taken: `report (2).pdf`, `report (3).pdf`, …
+pub fn other_names(path: &RelPath) -> impl Iterator<Item = RelPath> {
+    let parts = path.split_last();
+    (2..OTHER_NAMES).filter_map(move |nth| {
+        let (parent, name) = parts.as_ref()?;
+        let name = name.as_bytes();
+        let dot = name.iter().rposition(|b| *b == b'.').filter(|at| *at > 0).unwrap_or(name.len());
+        let (stem, extension) = name.split_at_checked(dot)?;
+        let number = format!(" ({nth})");
+        let room = evenfold_core::path::MAX_NAME.checked_sub(number.len() + extension.len())?;
+        let stem = stem.get(..stem.len().min(room))?;
+        let name = Name::new(&[stem, number.as_bytes(), extension].concat()).ok()?;
+        Some(parent.join(&name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_names_keep_the_extension_and_fit() {
+        let first = |name: &[u8]| other_names(&RelPath::new(name).unwrap()).next().unwrap();
+        assert_eq!(first(b"d/report.pdf").as_bytes(), b"d/report (2).pdf");
+        assert_eq!(first(b".profile").as_bytes(), b".profile (2)");
+        assert_eq!(first(b"job").as_bytes(), b"job (2)");
+        assert_eq!(first(&[b'x'; 255]).as_bytes().len(), 255);
+    }
+}

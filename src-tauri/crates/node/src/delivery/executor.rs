@@ -1,0 +1,41 @@
+//! A user's command as the one who delivers.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::{Arc, Weak};
+
+use async_trait::async_trait;
+use evenfold_core::delivery::Unit;
+use evenfold_engine::delivery::Executor;
+use evenfold_engine::delivery::command::{Subject, run};
+
+use crate::relationship::Relationship;
+use crate::settings::Argv;
+
+/// Runs a command for each item.
+pub(super) struct CommandExecutor {
+    argv: Argv,
+    relationship: Weak<Relationship>,
+}
+
+impl CommandExecutor {
+    pub(super) fn new(argv: Argv, relationship: &Arc<Relationship>) -> Arc<dyn Executor> {
+        Arc::new(CommandExecutor { argv, relationship: Arc::downgrade(relationship) })
+    }
+}
+
+/// Returns what is put into a command about an item of a relationship.
+pub(super) fn subject(relationship: &Relationship, path: &evenfold_core::RelPath, id: &str) -> Subject {
+    let row = relationship.row();
+    let absolute = [row.root.as_os_str().as_bytes(), b"/", path.as_bytes()].concat();
+    Subject { path: absolute, name: path.as_bytes().to_vec(), relationship: row.name, id: id.to_owned() }
+}
+
+#[async_trait]
+impl Executor for CommandExecutor {
+    async fn carry(&self, unit: &Unit, id: &str) -> Result<(), String> {
+        let relationship = self.relationship.upgrade().ok_or("the relationship was stopped")?;
+        let limit = relationship.settings().hook_timeout;
+        let subject = subject(&relationship, &unit.path, id);
+        run(&self.argv, &subject, limit).await.map_err(|error| error.to_string())
+    }
+}

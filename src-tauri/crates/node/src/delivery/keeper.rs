@@ -1,0 +1,237 @@
+//! The hub's own copies: compared with what was sent, dropped when everybody has had them for long enough, and space that
+//! a vanished source reserved is given back after its lease.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use evenfold_core::apply::{Batch, Outcome};
+use evenfold_core::delivery::{Event, Party, Row, State, Wait, released, version};
+use evenfold_core::{Change, Digest, Dir, RelPath};
+use evenfold_engine::Endpoint as _;
+use evenfold_engine::delivery::{BookError, Told};
+use evenfold_ssh::PeerKey;
+
+use super::office::{Office, is_promised};
+use super::{is_transit, micros};
+use crate::node::Node;
+use crate::record::now_micros;
+use crate::relationship::Relationship;
+
+/// When nothing is due, the keeper looks this often, mostly for what is past keeping.
+const SELDOM: Duration = Duration::from_secs(3600);
+
+/// What went wrong is tried again after this time.
+const AGAIN: Duration = Duration::from_secs(3);
+
+/// Rows of items that are gone from their origins are kept this long.
+const HISTORY: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Looks after the hub's copies until the office is gone.
+pub(super) async fn run(office: Weak<Office>) {
+    let Some((mut folder, mut changes)) = office.upgrade().and_then(|office| {
+        let (node, relationship) = (office.node().ok()?, office.relationship().ok()?);
+        Some((relationship.local.nudges(), node.network.changes()))
+    }) else {
+        return;
+    };
+    loop {
+        let wait = {
+            let Some(office) = office.upgrade() else { return };
+            folder.mark_unchanged();
+            match keep(&office).await {
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::debug!(%error, "the hub's copies could not be looked after");
+                    AGAIN
+                }
+            }
+        };
+        let Some(woken) = office.upgrade() else { return };
+        tokio::select! {
+            () = woken.keeper.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+            changed = folder.changed() => if changed.is_err() { return },
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// One look. Returns when to look again.
+async fn keep(office: &Office) -> Result<Duration, BookError> {
+    let (node, relationship) = (office.node()?, office.relationship()?);
+    let settings = relationship.settings();
+    let now = now_micros();
+    let mut next = SELDOM;
+    let before = now.saturating_sub(micros(HISTORY));
+    let dropped = node.store.ledger().drop_gone(office.id, before).await;
+    dropped.map_err(|error| BookError::Failed(error.to_string()))?;
+    let hooks = node.store.hook_runs().drop_done(office.id, before).await;
+    hooks.map_err(|error| BookError::Failed(error.to_string()))?;
+    let ledger = office.ledger();
+    if ledger.rows().any(|row| row.stored || is_promised(row)) {
+        let tree = office.current(&relationship).await?.tree;
+        check_copies(office, &relationship, &tree).await?;
+        if is_transit(&settings) {
+            next = next.min(release(office, &node, &relationship, &tree, micros(settings.retention)).await?);
+        }
+        next = next.min(leases(office, &node, &relationship, settings.lease).await?);
+    }
+    Ok(next)
+}
+
+/// Puts aside copies that are not what their origins sent and that somebody is still to have.
+async fn check_copies(
+    office: &Office,
+    relationship: &Relationship,
+    tree: &Arc<Dir>,
+) -> Result<(), BookError> {
+    let ledger = office.ledger();
+    let wrong: Vec<Row> = ledger
+        .rows()
+        .filter(|row| row.stored && row.state.is_open() && row.key.origin != office.me)
+        .filter(|row| tree.get(&row.place).and_then(version) != Some(row.key.version))
+        .cloned()
+        .collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    // What is being written by a batch that is not told yet looks the same for a moment: look again with fresh eyes.
+    let paths = wrong.iter().map(|row| row.place.clone()).collect();
+    let fresh = relationship.local.scan(evenfold_core::snapshot::Extent::Paths(paths), &[]).await;
+    let Ok(fresh) = fresh else { return Ok(()) };
+    for row in wrong {
+        let now = office.ledger().get(&row.key).cloned();
+        let still = now.filter(|now| now.stored && now.state.is_open());
+        if let Some(row) = still
+            && fresh.tree.get(&row.place).and_then(version) != Some(row.key.version)
+        {
+            office.quarantine(relationship, &row, &fresh.tree).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Drops copies that everybody has had for long enough. Returns when the next is due.
+async fn release(
+    office: &Office,
+    node: &Arc<Node>,
+    relationship: &Arc<Relationship>,
+    tree: &Arc<Dir>,
+    retention: i64,
+) -> Result<Duration, BookError> {
+    let ledger = office.ledger();
+    let mut versions: HashSet<(Party, RelPath, Digest)> = HashSet::new();
+    for row in ledger.rows().filter(|row| row.stored && row.key.origin != office.me) {
+        versions.insert((row.key.origin, row.key.path.clone(), row.key.version));
+    }
+    let now = now_micros();
+    let mut next = SELDOM;
+    for (origin, path, version_wanted) in versions {
+        let rows: Vec<&Row> = ledger.of_version(origin, &path, version_wanted).collect();
+        let counting: Vec<&Row> = rows
+            .iter()
+            .copied()
+            .filter(|row| row.state != State::Skipped(evenfold_core::delivery::Skip::Forgotten))
+            .collect();
+        let Some(at) = released(counting.iter().copied(), retention) else { continue };
+        if at > now {
+            let wait = Duration::from_micros(u64::try_from(at - now).unwrap_or(0));
+            next = next.min(wait.max(Duration::from_millis(10)));
+            continue;
+        }
+        let Some(place) = rows.first().map(|row| row.place.clone()) else { continue };
+        if owed_onward(node, relationship, &place, version_wanted) {
+            next = next.min(AGAIN);
+            continue;
+        }
+        let stands = tree.get(&place).filter(|entry| version(entry) == Some(version_wanted)).cloned();
+        if let Some(entry) = stands
+            && !drop_copy(relationship, &place, entry).await?
+        {
+            next = next.min(AGAIN);
+            continue;
+        }
+        let told = rows.iter().map(|row| Told::new(row.key.clone(), Event::Dropped)).collect();
+        office.take_word(told).await?;
+    }
+    Ok(next)
+}
+
+/// Tells whether another relationship with this folder has not delivered this yet.
+fn owed_onward(node: &Arc<Node>, relationship: &Relationship, place: &RelPath, wanted: Digest) -> bool {
+    let me = node.as_party();
+    node.onward(relationship).iter().any(|other| {
+        let Some(delivery) = other.delivery() else { return true };
+        let view = delivery.book.port().view();
+        let mut rows = view.ledger.of_version(me, place, wanted).filter(|row| row.counts()).peekable();
+        rows.peek().is_none() || rows.any(|row| !row.state.is_final())
+    })
+}
+
+/// Deletes a copy for good, if it is still what it was. Tells whether it is gone.
+async fn drop_copy(
+    relationship: &Relationship,
+    place: &RelPath,
+    entry: evenfold_core::Entry,
+) -> Result<bool, BookError> {
+    let failed = |error: String| BookError::Failed(format!("a copy could not be dropped: {error}"));
+    let change = Change { path: place.clone(), old: Some(entry), new: None };
+    let batch = Arc::new(Batch { id: rand::random(), changes: vec![change], ..Batch::default() });
+    let (_, pieces) = tokio::sync::mpsc::channel(1);
+    let applied =
+        relationship.local.carry_out(&batch, pieces).await.map_err(|error| failed(error.to_string()))?;
+    let gone = applied
+        .report
+        .outcomes
+        .iter()
+        .all(|outcome| matches!(outcome, Outcome::Applied { now: None, short } if short.is_empty()));
+    for kept in applied.kept {
+        // It was only ours to keep for a while: no version of it stays.
+        let dropped = relationship.local.on_disk(move |replica| replica.drop_version(&kept.version)).await;
+        if let Ok(Err(error)) = dropped {
+            tracing::warn!(%error, "a dropped copy still takes space; 'evenfold gc' frees it later");
+        }
+    }
+    Ok(gone)
+}
+
+/// Gives back what was reserved for sources that went away. Returns when the next lease ends.
+async fn leases(
+    office: &Office,
+    node: &Arc<Node>,
+    relationship: &Arc<Relationship>,
+    lease: Duration,
+) -> Result<Duration, BookError> {
+    let ledger = office.ledger();
+    let now = now_micros();
+    let mut next = SELDOM;
+    let mut told = Vec::new();
+    for row in ledger.rows().filter(|row| is_promised(row) && row.key.origin != office.me) {
+        if node.network.connection(&PeerKey::from_bytes(row.key.origin.0)).is_some() {
+            continue;
+        }
+        let seen =
+            node.store.peers().get(&row.key.origin.0).await.ok().flatten().and_then(|peer| peer.last_seen);
+        let ends = seen.unwrap_or(row.changed).max(row.changed).saturating_add(micros(lease));
+        if ends > now {
+            next = next.min(Duration::from_micros(u64::try_from(ends - now).unwrap_or(0)));
+        } else {
+            told.push(Told::new(row.key.clone(), Event::Waits(Wait::OriginOffline)));
+        }
+    }
+    if told.is_empty() {
+        return Ok(next.max(Duration::from_millis(100)));
+    }
+    let freed = relationship
+        .local
+        .on_disk(move |replica| replica.drop_partials(lease.saturating_sub(Duration::from_secs(1))))
+        .await;
+    match freed {
+        Ok(Ok(bytes)) => tracing::info!(bytes, "what a vanished source had sent was dropped after its lease"),
+        Ok(Err(error)) => tracing::warn!(%error, "what a vanished source had sent could not be dropped"),
+        Err(error) => tracing::warn!(%error, "what a vanished source had sent could not be dropped"),
+    }
+    office.take_word(told).await?;
+    Ok(next.max(Duration::from_millis(100)))
+}

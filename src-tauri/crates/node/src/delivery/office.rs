@@ -1,0 +1,776 @@
+//! The book as the hub keeps it: what is offered, claimed and reported becomes rows, checked against the hub's own folder.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use evenfold_core::delivery::{
+    Admission, Event, Key, Ledger, Party, Row, Skip, State, Unit, Wait, admit, version,
+};
+use evenfold_core::snapshot::{Extent, Snapshot};
+use evenfold_core::{ConflictRule, Digest, Dir, RelPath};
+use evenfold_engine::delivery::{Answer, Book, BookError, Told, View, other_names};
+use evenfold_engine::{Endpoint as _, EndpointError};
+use evenfold_ssh::PeerKey;
+use evenfold_store::LedgerRow;
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+
+use super::messages::{News, Offered};
+use super::{Hooks, is_transit};
+use crate::api::Event as ApiEvent;
+use crate::local::lock;
+use crate::node::Node;
+use crate::record::now_micros;
+use crate::relationship::Relationship;
+use crate::settings::{Executor, Reserve, Settings};
+
+/// News are told to members together, this late.
+const TELL: Duration = Duration::from_millis(15);
+
+pub(crate) struct Office {
+    node: Weak<Node>,
+    relationship: Weak<Relationship>,
+    pub(super) id: Uuid,
+    pub(super) me: Party,
+    hooks: Arc<Hooks>,
+    ledger: Mutex<Arc<Ledger>>,
+    destinations: Mutex<HashMap<Party, Vec<Party>>>,
+    /// Held from reading rows to writing them, so that each change is made to what the one before left.
+    writing: tokio::sync::Mutex<()>,
+    news: watch::Sender<u64>,
+    /// Wakes whoever looks after the hub's copies.
+    pub(super) keeper: Notify,
+    telling: Arc<Notify>,
+}
+
+impl Office {
+    pub(super) fn new(
+        node: &Arc<Node>,
+        relationship: &Arc<Relationship>,
+        rows: Vec<LedgerRow>,
+        hooks: Arc<Hooks>,
+    ) -> Arc<Self> {
+        let mut ledger = Ledger::default();
+        ledger.put(rows.into_iter().map(|row| row.row));
+        let office = Arc::new(Office {
+            node: Arc::downgrade(node),
+            relationship: Arc::downgrade(relationship),
+            id: relationship.row().id,
+            me: node.as_party(),
+            hooks,
+            ledger: Mutex::new(Arc::new(ledger)),
+            destinations: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
+            news: watch::Sender::new(0),
+            keeper: Notify::new(),
+            telling: Arc::new(Notify::new()),
+        });
+        tokio::spawn(tell_members(Arc::downgrade(&office)));
+        office
+    }
+
+    pub(super) fn node(&self) -> Result<Arc<Node>, BookError> {
+        self.node.upgrade().ok_or_else(|| BookError::Failed("this node is ending".to_owned()))
+    }
+
+    pub(super) fn relationship(&self) -> Result<Arc<Relationship>, BookError> {
+        self.relationship
+            .upgrade()
+            .ok_or_else(|| BookError::Failed("the relationship was stopped".to_owned()))
+    }
+
+    pub(super) fn me(&self) -> Party {
+        self.me
+    }
+
+    /// Members came or went.
+    pub(super) fn members_changed(&self) {
+        self.news.send_modify(|count| *count += 1);
+        self.keeper.notify_one();
+        self.telling.notify_one();
+    }
+
+    pub(super) fn ledger(&self) -> Arc<Ledger> {
+        Arc::clone(&lock(&self.ledger))
+    }
+
+    /// Changes rows: `work` is given the ledger and returns the rows as they shall be. Durable when it returns.
+    pub(super) async fn change(
+        &self,
+        work: impl FnOnce(&Ledger) -> Vec<Row> + Send,
+    ) -> Result<(), BookError> {
+        let node = self.node()?;
+        let (ledger, before, written) = {
+            let _writing = self.writing.lock().await;
+            let before = self.ledger();
+            let rows = work(&before);
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let written = node.store.ledger().write(self.id, rows).await;
+            let written = written.map_err(|error| BookError::Failed(error.to_string()))?;
+            let mut ledger = lock(&self.ledger);
+            Arc::make_mut(&mut ledger).put(written.iter().map(|row| row.row.clone()));
+            (Arc::clone(&ledger), before, written)
+        };
+        note_history(&node, self.id, &before, &written).await;
+        self.hooks.after(&ledger, &written).await;
+        self.news.send_modify(|count| *count += 1);
+        self.keeper.notify_one();
+        self.telling.notify_one();
+        node.tell(ApiEvent::Relationship { id: self.id.to_string() });
+        Ok(())
+    }
+
+    /// Returns to whom the items of `origin` are owed.
+    pub(super) async fn destinations(&self, origin: Party) -> Vec<Party> {
+        let (Ok(node), Ok(relationship)) = (self.node(), self.relationship()) else { return Vec::new() };
+        let settings = relationship.settings();
+        if matches!(settings.executor, Executor::Command(_)) {
+            return vec![origin];
+        }
+        if !is_transit(&settings) && origin != self.me {
+            return vec![self.me];
+        }
+        let members = match node.store.members().list(self.id).await {
+            Ok(members) => members,
+            Err(error) => {
+                tracing::error!(%error, "the members cannot be read");
+                return Vec::new();
+            }
+        };
+        let others = members.iter().filter(|member| member.role == "destination");
+        let mut found: Vec<Party> =
+            others.map(|member| Party(member.peer)).filter(|party| *party != origin).collect();
+        if is_transit(&settings) && found.is_empty() && origin != self.me && node.sends_on(&relationship) {
+            // The next hop begins here: for this relationship the way ends at the hub.
+            found.push(self.me);
+        }
+        lock(&self.destinations).insert(origin, found.clone());
+        found
+    }
+
+    /// Returns what the machines of the ledger are called here.
+    pub(super) async fn names(&self) -> Vec<(super::messages::Bytes, String)> {
+        let Ok(node) = self.node() else { return Vec::new() };
+        let parties = self.parties();
+        let mut names = Vec::new();
+        for party in parties {
+            names.push((super::messages::Bytes::of_party(party), node.name_of(party).await));
+        }
+        names
+    }
+
+    fn parties(&self) -> Vec<Party> {
+        let ledger = self.ledger();
+        let mut parties: Vec<Party> =
+            ledger.rows().flat_map(|row| [row.key.origin, row.key.destination]).collect();
+        parties.sort_unstable();
+        parties.dedup();
+        parties
+    }
+
+    /// Returns who can be reached now, ourselves included.
+    pub(super) fn online(&self) -> Vec<Party> {
+        let Ok(node) = self.node() else { return Vec::new() };
+        let mut parties = self.parties();
+        parties.retain(|party| {
+            *party == self.me || node.network.connection(&PeerKey::from_bytes(party.0)).is_some()
+        });
+        parties
+    }
+
+    /// Takes an offer of `origin`: one answer for each unit. What is to be sent is reserved.
+    pub(super) async fn take_offer(
+        &self,
+        origin: Party,
+        units: &[Offered],
+    ) -> Result<Vec<Answer>, BookError> {
+        let relationship = self.relationship()?;
+        let settings = relationship.settings();
+        let destinations = self.destinations(origin).await;
+        let command = matches!(settings.executor, Executor::Command(_));
+        let here = origin == self.me && !command;
+        let (mut room, tree) = if command || here {
+            (Room::unlimited(), None)
+        } else {
+            (self.room(&relationship, &settings).await?, Some(self.current(&relationship).await?.tree))
+        };
+        let mut answers = Vec::with_capacity(units.len());
+        let taken = &mut answers;
+        self.change(move |ledger| {
+            let now = now_micros();
+            let mut offer = Offer { me: self.me, origin, ledger, settings: &settings, now, rows: Vec::new() };
+            for unit in units {
+                let answer = if command || here {
+                    offer.without_transfer(unit, &destinations, here)
+                } else {
+                    offer.to_hub(unit, &destinations, tree.as_ref(), &mut room)
+                };
+                taken.push(answer);
+            }
+            offer.rows
+        })
+        .await?;
+        Ok(answers)
+    }
+
+    /// Returns what may still be taken in.
+    async fn room(&self, relationship: &Relationship, settings: &Settings) -> Result<Room, BookError> {
+        let measured = relationship.local.on_disk(|replica| {
+            let (free, total) = replica.space()?;
+            Ok::<_, std::io::Error>((free, total, replica.arriving()?))
+        });
+        let failed = |error: String| BookError::Failed(format!("the hub's disk cannot be asked: {error}"));
+        let (free, total, arrived) = measured
+            .await
+            .map_err(|error| failed(error.to_string()))?
+            .map_err(|error| failed(error.to_string()))?;
+        let reserve = if is_transit(settings) { reserve_bytes(settings.reserve, total) } else { 0 };
+        let ledger = self.ledger();
+        let mut promised: HashMap<(Party, &RelPath, Digest), u64> = HashMap::new();
+        for row in ledger.rows().filter(|row| is_promised(row)) {
+            promised.insert((row.key.origin, &row.key.path, row.key.version), row.size);
+        }
+        // What has arrived of it is not free any more.
+        let promised = promised.values().sum::<u64>().saturating_sub(arrived);
+        Ok(Room { free, total, reserve, promised })
+    }
+
+    pub(super) async fn current(&self, relationship: &Relationship) -> Result<Snapshot, BookError> {
+        let seen = relationship.local.scan(Extent::Paths(Vec::new()), &[]).await;
+        seen.map_err(|error| folder_failed(&error))
+    }
+
+    /// Looks at the hub's copies before they are fetched, and says which are what their origins sent. A copy that an
+    /// earlier attempt found wanting is read again from the disk.
+    pub(super) async fn take_claim(&self, keys: &[Key]) -> Result<Vec<bool>, BookError> {
+        let relationship = self.relationship()?;
+        let ledger = self.ledger();
+        let rows: Vec<Option<Row>> = keys.iter().map(|key| ledger.get(key).cloned()).collect();
+        let doubted = rows.iter().flatten().any(|row| row.attempts > 0);
+        let folders = relationship.settings().unit == crate::settings::Unit::Entry;
+        let extent = if doubted {
+            Extent::Deep
+        } else if folders {
+            Extent::Full
+        } else {
+            Extent::Paths(rows.iter().flatten().map(|row| row.place.clone()).collect())
+        };
+        let seen = relationship.local.scan(extent, &[]).await.map_err(|error| folder_failed(&error))?;
+        let mut good = Vec::with_capacity(keys.len());
+        let mut begun = Vec::new();
+        let mut damaged = Vec::new();
+        for row in &rows {
+            let stands = |row: &Row| seen.tree.get(&row.place).and_then(version) == Some(row.key.version);
+            match row {
+                Some(row) if row.stored && stands(row) => {
+                    good.push(row.state.is_open());
+                    begun.push(row.key.clone());
+                }
+                Some(row) => {
+                    good.push(false);
+                    damaged.push(row.clone());
+                }
+                None => good.push(false),
+            }
+        }
+        for row in damaged.iter().filter(|row| row.stored && row.state.is_open()) {
+            self.quarantine(&relationship, row, &seen.tree).await?;
+        }
+        let told = begun.into_iter().map(|key| Told::new(key, Event::Began)).collect();
+        self.take_word(told).await?;
+        Ok(good)
+    }
+
+    /// Puts aside a copy that is not what its origin sent, and has it fetched again.
+    pub(super) async fn quarantine(
+        &self,
+        relationship: &Relationship,
+        row: &Row,
+        tree: &Arc<Dir>,
+    ) -> Result<(), BookError> {
+        let key = row.key.clone();
+        if key.origin == self.me {
+            // Our own users changed it: the newer version is offered instead.
+            return self.take_word(vec![Told::new(key, Event::Skips(Skip::Superseded))]).await;
+        }
+        let stands = tree.get(&row.place).and_then(version);
+        let newer = self.ledger().of_path(key.origin, &key.path).any(|other| {
+            other.key.version != key.version && (is_promised(other) || Some(other.key.version) == stands)
+        });
+        if newer {
+            return self.take_word(vec![Told::new(key, Event::Skips(Skip::Superseded))]).await;
+        }
+        let place = row.place.clone();
+        let aside = relationship.local.on_disk(move |replica| replica.set_aside(&place)).await;
+        let why = match aside {
+            Ok(Ok(Some(id))) => format!("the hub's copy was damaged; it lies in versions as {id}"),
+            Ok(Ok(None)) => "the hub's copy is gone".to_owned(),
+            Ok(Err(error)) => format!("the hub's copy is damaged and could not be put aside: {error}"),
+            Err(error) => return Err(folder_failed(&error)),
+        };
+        tracing::warn!(path = %row.place, why, "a copy is fetched again");
+        _ = relationship.local.scan(Extent::Paths(vec![row.place.clone()]), &[]).await;
+        self.change(|ledger| {
+            let now = now_micros();
+            let mut rows = Vec::new();
+            for other in ledger.of_version(key.origin, &key.path, key.version) {
+                let mut other = other.clone();
+                if other.stored && other.apply(&Event::Damaged(why.clone()), now).is_ok() {
+                    rows.push(other);
+                } else if other.stored {
+                    other.stored = false;
+                    rows.push(other);
+                }
+            }
+            rows
+        })
+        .await
+    }
+
+    /// Writes down what happened.
+    pub(super) async fn take_word(&self, told: Vec<Told>) -> Result<(), BookError> {
+        if told.is_empty() {
+            return Ok(());
+        }
+        let relationship = self.relationship()?;
+        let stored = told.iter().any(|told| told.event == Event::Stored);
+        // What is said to stand here is looked at here.
+        let tree = if stored { Some(self.current(&relationship).await?.tree) } else { None };
+        self.change(|ledger| {
+            let now = now_micros();
+            let mut rows: HashMap<Key, Row> = HashMap::new();
+            for told in &told {
+                for key in meant(ledger, &told.key) {
+                    let Some(mut row) = rows.get(&key).or_else(|| ledger.get(&key)).cloned() else {
+                        continue;
+                    };
+                    let before = row.clone();
+                    if told.gone {
+                        row.gone = Some(now);
+                    } else {
+                        self.apply(&mut row, told, tree.as_ref(), now);
+                    }
+                    if row != before {
+                        rows.insert(key, row);
+                    }
+                }
+            }
+            rows.into_values().collect()
+        })
+        .await
+    }
+
+    fn apply(&self, row: &mut Row, told: &Told, tree: Option<&Arc<Dir>>, now: i64) {
+        if told.event == Event::Stored {
+            let stands = tree.and_then(|tree| tree.get(&row.place)).and_then(version);
+            if stands != Some(row.key.version) {
+                let reason = "what arrived at the hub is not what was announced".to_owned();
+                _ = row.apply(&Event::Stumbled { reason, at: now }, now);
+                return;
+            }
+            if !row.state.is_open() {
+                return;
+            }
+            _ = row.apply(&Event::Stored, now);
+            if row.key.destination == self.me {
+                row.landed_at = Some(row.place.clone());
+                _ = row.apply(&Event::Landed, now);
+            }
+            return;
+        }
+        if row.apply(&told.event, now).is_ok() && told.landed_at.is_some() {
+            row.landed_at.clone_from(&told.landed_at);
+        }
+    }
+
+    /// Counts units as delivered to everybody.
+    pub(super) async fn mark(&self, origin: Party, units: &[Offered]) -> Result<(), BookError> {
+        self.change(|ledger| {
+            let now = now_micros();
+            let mut rows = Vec::new();
+            for unit in units {
+                for row in
+                    ledger.of_version(origin, &unit.path, unit.version).filter(|row| row.state.is_open())
+                {
+                    let mut row = row.clone();
+                    if row.apply(&Event::Skips(Skip::Marked), now).is_ok() {
+                        rows.push(row);
+                    }
+                }
+                let known = ledger.of_version(origin, &unit.path, unit.version).any(|row| {
+                    row.counts()
+                        && row.key.destination == Party::ANY
+                        && row.state == State::Skipped(Skip::Marked)
+                });
+                if !known {
+                    let key = Key {
+                        origin,
+                        path: unit.path.clone(),
+                        version: unit.version,
+                        destination: Party::ANY,
+                    };
+                    let mut row = Row::new(key, unit.path.clone(), unit.size, unit.files, now);
+                    row.state = State::Skipped(Skip::Marked);
+                    rows.push(row);
+                }
+            }
+            rows
+        })
+        .await
+    }
+
+    /// Makes rows count no more, so that what they stand for is sent again.
+    pub(super) async fn forget(&self, keys: &[Key]) -> Result<(), BookError> {
+        self.change(|ledger| {
+            let now = now_micros();
+            let mut rows = Vec::new();
+            for key in keys {
+                let Some(mut row) = ledger.get(key).cloned() else { continue };
+                if row.apply(&Event::Skips(Skip::Forgotten), now).is_ok() {
+                    rows.push(row);
+                }
+            }
+            rows
+        })
+        .await
+    }
+}
+
+/// Returns the rows that are meant: with [`Party::ANY`] all of a version that are under way.
+fn meant(ledger: &Ledger, key: &Key) -> Vec<Key> {
+    if key.destination != Party::ANY || ledger.get(key).is_some() {
+        return vec![key.clone()];
+    }
+    let rows = ledger.of_version(key.origin, &key.path, key.version);
+    rows.filter(|row| row.counts() && row.state.is_open()).map(|row| row.key.clone()).collect()
+}
+
+fn folder_failed(error: &EndpointError) -> BookError {
+    BookError::Failed(format!("the hub's folder cannot be used: {error}"))
+}
+
+/// Tells whether space was promised for it at the hub.
+pub(super) fn is_promised(row: &Row) -> bool {
+    !row.stored && matches!(row.state, State::Reserved | State::Transferring | State::Verifying)
+}
+
+/// Returns the bytes that must stay free.
+fn reserve_bytes(reserve: Reserve, total: u64) -> u64 {
+    match reserve {
+        Reserve::Bytes(bytes) => bytes,
+        Reserve::Percent(percent) => {
+            total / 100 * u64::from(percent) + total % 100 * u64::from(percent) / 100
+        }
+    }
+}
+
+/// What may still be taken in, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    free: u64,
+    total: u64,
+    reserve: u64,
+    promised: u64,
+}
+
+impl Room {
+    fn unlimited() -> Room {
+        Room { free: u64::MAX, total: u64::MAX, reserve: 0, promised: 0 }
+    }
+}
+
+/// An offer while it is answered.
+struct Offer<'a> {
+    me: Party,
+    origin: Party,
+    ledger: &'a Ledger,
+    settings: &'a Settings,
+    now: i64,
+    rows: Vec<Row>,
+}
+
+impl Offer<'_> {
+    /// Returns the rows of those who lack the unit: as they are, or new ones.
+    fn owed(&self, unit: &Offered, destinations: &[Party], place: &RelPath) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for destination in destinations {
+            let key = Key {
+                origin: self.origin,
+                path: unit.path.clone(),
+                version: unit.version,
+                destination: *destination,
+            };
+            let fresh = || Row::new(key.clone(), place.clone(), unit.size, unit.files, self.now);
+            match self.ledger.get(&key) {
+                None => rows.push(fresh()),
+                Some(row) if row.gone.is_some() => {
+                    // What it stood for was another item of the same name and content.
+                    rows.push(Row { round: row.round.saturating_add(1), ..fresh() });
+                }
+                Some(row) if row.state.is_delivered() || row.state == State::Skipped(Skip::Marked) => {}
+                Some(row) => {
+                    let mut row = row.clone();
+                    _ = row.apply(&Event::Settled, self.now);
+                    row.place = place.clone();
+                    rows.push(row);
+                }
+            }
+        }
+        rows
+    }
+
+    /// A unit that stands at the hub already, or that a command carries.
+    fn without_transfer(&mut self, unit: &Offered, destinations: &[Party], here: bool) -> Answer {
+        let rows = self.owed(unit, destinations, &unit.path);
+        if rows.is_empty() {
+            return Answer::Done;
+        }
+        for mut row in rows {
+            if here {
+                row.stored = true;
+            } else {
+                _ = row.apply(&Event::Admitted, self.now);
+                _ = row.apply(&Event::Began, self.now);
+            }
+            self.rows.push(row);
+        }
+        if here { Answer::Held } else { Answer::Send { place: unit.path.clone() } }
+    }
+
+    /// A unit that is to be sent to the hub.
+    fn to_hub(
+        &mut self,
+        unit: &Offered,
+        destinations: &[Party],
+        tree: Option<&Arc<Dir>>,
+        room: &mut Room,
+    ) -> Answer {
+        if destinations.is_empty() {
+            return Answer::Wait(Wait::NoDestination);
+        }
+        let Some(tree) = tree else { return Answer::Wait(Wait::NoSpace) };
+        let Some(place) = self.place(unit, tree) else { return Answer::Wait(Wait::NameTaken) };
+        let rows = self.owed(unit, destinations, &place);
+        if rows.is_empty() {
+            return Answer::Done;
+        }
+        let same = |row: &&Row| row.key.version == unit.version && row.place == place;
+        let mut known = self.ledger.of_path(self.origin, &unit.path).filter(same);
+        let stands = tree.get(&place).and_then(version) == Some(unit.version);
+        let promised = known.any(is_promised);
+        if stands {
+            for mut row in rows {
+                _ = row.apply(&Event::Stored, self.now);
+                if row.key.destination == self.me {
+                    row.landed_at = Some(place.clone());
+                    _ = row.apply(&Event::Landed, self.now);
+                }
+                self.rows.push(row);
+            }
+            return Answer::Held;
+        }
+        // What was promised before keeps its promise.
+        let admission = if promised {
+            Admission::Admitted
+        } else {
+            admit(unit.size, room.free, room.total, room.reserve, room.promised)
+        };
+        match admission {
+            Admission::Admitted => {
+                if !promised {
+                    room.promised = room.promised.saturating_add(unit.size);
+                }
+                for mut row in rows {
+                    row.stored = false;
+                    _ = row.apply(&Event::Admitted, self.now);
+                    self.rows.push(row);
+                }
+                Answer::Send { place }
+            }
+            Admission::Refused(wait) => {
+                for mut row in rows {
+                    let known = self
+                        .ledger
+                        .get(&row.key)
+                        .is_some_and(|before| before.state == State::Waiting(wait.clone()));
+                    _ = row.apply(&Event::Waits(wait.clone()), self.now);
+                    if !known {
+                        self.rows.push(row);
+                    }
+                }
+                Answer::Wait(wait)
+            }
+        }
+    }
+
+    /// Returns where the hub keeps a unit: under its name, unless that belongs to another origin's or to somebody here.
+    fn place(&self, unit: &Offered, tree: &Arc<Dir>) -> Option<RelPath> {
+        let mine = self.ledger.of_path(self.origin, &unit.path).find(|row| row.gone.is_none());
+        if let Some(row) = mine {
+            return Some(row.place.clone());
+        }
+        let theirs = |path: &RelPath| {
+            let others = self.ledger.rows().chain(&self.rows).filter(|row| row.key.origin != self.origin);
+            let mut others = others.filter(|row| row.state != State::Skipped(Skip::Forgotten));
+            others.any(|row| row.place == *path)
+        };
+        let free = |path: &RelPath| {
+            !theirs(path) && tree.get(path).is_none_or(|entry| version(entry) == Some(unit.version))
+        };
+        if free(&unit.path) {
+            return Some(unit.path.clone());
+        }
+        match self.settings.conflict_rule(crate::settings::Part {
+            ours: "",
+            theirs: "",
+            source: evenfold_core::Side::Theirs,
+        }) {
+            ConflictRule::Refuse => None,
+            ConflictRule::Newest | ConflictRule::Prefer(_) if !theirs(&unit.path) => Some(unit.path.clone()),
+            _ => other_names(&unit.path).find(|path| free(path)),
+        }
+    }
+}
+
+/// Tells online members that there is something new, a few changes together.
+async fn tell_members(office: Weak<Office>) {
+    let Some(telling) = office.upgrade().map(|office| Arc::clone(&office.telling)) else { return };
+    loop {
+        // Whoever ends the relationship drops the office; the task then waits for ever on what nobody notifies, unless
+        // it looks now and then.
+        if tokio::time::timeout(Duration::from_secs(3600), telling.notified()).await.is_err() {
+            if office.strong_count() == 0 {
+                return;
+            }
+            continue;
+        }
+        tokio::time::sleep(TELL).await;
+        let Some(office) = office.upgrade() else { return };
+        let (Ok(node), Ok(relationship)) = (office.node(), office.relationship()) else { return };
+        let Ok((online, _)) = node.members_online(&relationship, None).await else { continue };
+        for (name, key) in online {
+            let node = Arc::clone(&node);
+            let news = News { relationship: office.id };
+            tokio::spawn(async move {
+                // A member that misses it asks when it connects again.
+                if let Err(error) = node.tell_news(&key, &news).await {
+                    tracing::debug!(%error, member = name, "a member could not be told of news");
+                }
+            });
+        }
+    }
+}
+
+/// Writes into the history what became of rows.
+pub(super) async fn note_history(node: &Node, id: Uuid, before: &Ledger, rows: &[LedgerRow]) {
+    let mut events = Vec::new();
+    for LedgerRow { row, .. } in rows {
+        let was = before.get(&row.key);
+        let kind = match &row.state {
+            state if state.is_delivered() && !was.is_some_and(|was| was.state.is_delivered()) => "deliver",
+            State::Quarantined(_) if !was.is_some_and(|was| was.state == row.state) => "quarantine",
+            _ if row.released.is_some() && !was.is_some_and(|was| was.released.is_some()) => "release",
+            _ => continue,
+        };
+        let at = if kind == "deliver" { row.delivered } else { None };
+        events.push(evenfold_store::Event {
+            time: at.unwrap_or_else(now_micros),
+            relationship: Some(id),
+            batch: None,
+            node: node.name_of(row.key.origin).await,
+            peer: Some(node.name_of(row.key.destination).await),
+            kind: kind.to_owned(),
+            path: Some(row.key.path.clone()),
+            digest: Some(row.key.version),
+            size: Some(row.size),
+            detail: Some(row.state.reason().to_owned()).filter(|reason| !reason.is_empty()),
+        });
+    }
+    if !events.is_empty()
+        && let Err(error) = node.store.history().add(&events).await
+    {
+        tracing::error!(%error, "the history could not be written");
+    }
+}
+
+#[async_trait]
+impl Book for Office {
+    fn me(&self) -> Party {
+        self.me
+    }
+
+    fn view(&self) -> View {
+        let destinations = lock(&self.destinations).get(&self.me).cloned().unwrap_or_default();
+        View { ledger: self.ledger(), destinations, online: self.online() }
+    }
+
+    fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    async fn refresh(&self) -> Result<(), BookError> {
+        let found = self.destinations(self.me).await;
+        lock(&self.destinations).insert(self.me, found);
+        Ok(())
+    }
+
+    async fn offer(&self, units: &[Unit]) -> Result<Vec<Answer>, BookError> {
+        let units: Vec<Offered> = units.iter().map(Offered::from).collect();
+        self.take_offer(self.me, &units).await
+    }
+
+    async fn claim(&self, keys: &[Key]) -> Result<Vec<bool>, BookError> {
+        self.take_claim(keys).await
+    }
+
+    async fn tell(&self, told: Vec<Told>) -> Result<(), BookError> {
+        self.take_word(told).await
+    }
+}
+
+impl Node {
+    async fn tell_news(self: &Arc<Self>, member: &PeerKey, news: &News) -> Result<(), crate::api::ApiError> {
+        self.ask(member, "delivery-news", news).await.map(|_| ())
+    }
+
+    /// Tells whether what arrives in this folder is sent on by another relationship with the same folder.
+    pub(super) fn sends_on(&self, relationship: &Relationship) -> bool {
+        !self.onward(relationship).is_empty()
+    }
+
+    /// Returns the relationships that send on what stands in the same folder.
+    pub(super) fn onward(&self, relationship: &Relationship) -> Vec<Arc<Relationship>> {
+        let row = relationship.row();
+        let same = |other: &Arc<Relationship>| {
+            let theirs = other.row();
+            theirs.id != row.id && theirs.root == row.root && theirs.role != "destination"
+        };
+        self.all().into_iter().filter(same).filter(|other| super::delivers(&other.settings())).collect()
+    }
+
+    /// Returns the name of a machine.
+    pub(super) async fn name_of(&self, who: Party) -> String {
+        if who == self.as_party() {
+            return self.name.clone();
+        }
+        if who == Party::ANY {
+            return "any".to_owned();
+        }
+        if let Some(peer) = self.store.peers().get(&who.0).await.ok().flatten() {
+            return peer.name;
+        }
+        // One that only the hub is paired with has the name that the hub gives it.
+        let told =
+            self.all().iter().filter_map(|other| other.delivery()).find_map(|delivery| {
+                match &delivery.book {
+                    super::AnyBook::Copy(copy) => copy.name_of(who),
+                    super::AnyBook::Office(_) => None,
+                }
+            });
+        told.unwrap_or_else(|| PeerKey::from_bytes(who.0).fingerprint())
+    }
+}
