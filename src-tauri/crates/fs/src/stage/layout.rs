@@ -183,7 +183,8 @@ impl<'a> Layout<'a> {
                 let place = Place::Own(place);
                 let made = site.disk.make_link(&place, &link.target).and_then(|()| site.disk.stat(&place));
                 match (made, &place) {
-                    (Ok(stat), _) => State::Done(StatKey::of(&stat)),
+                    // Its change time would not tell another link that a user makes in its place at once.
+                    (Ok(stat), _) => State::Done(StatKey::unsure_of(&stat)),
                     (Err(error), Place::Own(path) | Place::User(path)) => {
                         State::failed(creation_refusal(site.disk, path, &error))
                     }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use evenfold_core::Entry;
 use evenfold_core::apply::{Move, Refusal};
 
 use super::check::{came_out, look};
@@ -49,6 +50,8 @@ impl<D: Disk> Transition<'_, D> {
         let keys = match keys {
             // A content that was read because its key was not sure stays unsure.
             Keys::Leaf(old) if !old.is_sure() => Keys::Leaf(old),
+            // Within the tick of the rename its change time would not tell another link under the same name.
+            Keys::Leaf(_) if matches!(entry, Entry::Symlink(_)) => Keys::Leaf(StatKey::UNSURE),
             Keys::Leaf(_) | Keys::Shallow(_) => Keys::Leaf(key),
             Keys::Dir(_, below) => Keys::Dir(key, below),
         };

@@ -167,13 +167,15 @@ impl<D: Disk> Transition<'_, D> {
     fn put_back(&mut self, path: &RelPath, shelved: Shelved, ours: &Stat) {
         let disk = self.site.disk;
         let live = Place::User(path.clone());
-        let is_ours = |place: &Place| {
+        // Where the disk does not say what stands there, what came out is rather put back than left in versions.
+        let is_other = |place: &Place| {
             disk.stat(place).is_ok_and(|stat| {
-                (stat.ino, stat.kind, stat.size, stat.mtime) == (ours.ino, ours.kind, ours.size, ours.mtime)
+                (stat.ino, stat.kind, stat.size, stat.mtime) != (ours.ino, ours.kind, ours.size, ours.mtime)
             })
         };
-        let restored = is_ours(&live) && unlock::exchange(self.site.ground(), &shelved.place, &live).is_ok();
-        if restored && is_ours(&shelved.place) {
+        let restored =
+            !is_other(&live) && unlock::exchange(self.site.ground(), &shelved.place, &live).is_ok();
+        if restored && !is_other(&shelved.place) {
             return;
         }
         if restored && let Err(error) = unlock::exchange(self.site.ground(), &shelved.place, &live) {
@@ -199,6 +201,9 @@ impl<D: Disk> Transition<'_, D> {
             (Ok(stat), Entry::File(_)) if is_built(&stat, &built.entry, built.keys.own()) => {
                 StatKey::written(&stat)
             }
+            // The key of a link knows no time but that of its last change, so within the tick of the rename it would
+            // not tell another link that a user made under the same name.
+            (Ok(_), Entry::Symlink(_)) => StatKey::UNSURE,
             (Ok(stat), entry) if is_built(&stat, entry, built.keys.own()) => StatKey::of(&stat),
             _ => StatKey::UNSURE,
         };

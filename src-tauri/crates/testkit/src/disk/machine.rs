@@ -234,12 +234,20 @@ impl State {
         self.tree.apply(&op, now);
     }
 
-    /// Carries out operations of a user's, who is patient enough to see them durable.
+    /// Carries out operations of a user's, who is patient enough to see them durable, with the folders that they
+    /// happen in.
     pub(crate) fn user(&mut self, ops: impl IntoIterator<Item = Op>) {
         let mut count = 0;
         for op in ops {
-            if let Op::Write { ino, .. } | Op::Resize { ino, .. } | Op::Attr { ino, .. } = op {
-                self.durable_name(ino);
+            match &op {
+                Op::Write { ino, .. } | Op::Resize { ino, .. } | Op::Attr { ino, .. } => {
+                    self.durable_name(*ino)
+                }
+                Op::Make { at, .. } | Op::Unlink { at } => self.durable_name(at.0),
+                Op::Rename { from: a, to: b } | Op::Exchange { a, b } => {
+                    self.durable_name(a.0);
+                    self.durable_name(b.0);
+                }
             }
             self.carry(op);
             count += 1;
@@ -248,17 +256,17 @@ impl State {
         self.disturbed = true;
     }
 
-    /// Makes durable where a file stands, and what it holds.
+    /// Makes durable where a file or directory stands, up to the root, and what a file holds.
     fn durable_name(&mut self, ino: Ino) {
         if self.habits.power_cuts {
             self.journal.file(ino);
-            let holders = self
-                .tree
-                .nodes
-                .keys()
-                .filter(|dir| self.tree.entries(**dir).iter().any(|(_, of)| *of == ino));
-            for dir in holders.copied().collect::<Vec<_>>() {
-                self.journal.dir(dir);
+            let mut at = Some(ino);
+            while let Some(below) = at {
+                let holds = |dir: &&Ino| self.tree.entries(**dir).iter().any(|(_, of)| *of == below);
+                at = self.tree.nodes.keys().find(holds).copied();
+                if let Some(dir) = at {
+                    self.journal.dir(dir);
+                }
             }
         }
     }

@@ -95,7 +95,9 @@ impl World {
                 }
             }
         }
-        if calm && permission == Permission::Normal {
+        // Without a look, shares are counted of folders as they were known, and what is seen later in the cycle is
+        // another batch.
+        if calm && permission == Permission::Normal && before.look != Look::Current {
             for side in [0, 1] {
                 guarded(&before.live[side], &after[side])?;
             }
@@ -186,6 +188,11 @@ impl World {
             for (path, entry) in live {
                 let is_copy = path.file_name().is_some_and(|name| is_conflict_name(name.as_bytes()));
                 if !is_copy || before.live.iter().any(|live| live.contains_key(path)) {
+                    continue;
+                }
+                // What a link says is part of the plan, so it can be copied although it is gone since the last look:
+                // that is no other case than that of a user who removes it just after a look.
+                if entry.kind == Kind::Symlink && before.look == Look::Current {
                     continue;
                 }
                 if let Some(digest) = entry.digest.filter(ended) {

@@ -26,6 +26,10 @@ pub(crate) struct Ledger {
     pub(crate) pairs: HashSet<(RelPath, Digest)>,
     /// What was written into files that had been opened before and stood nowhere at that moment.
     anywhere: HashSet<Digest>,
+    /// What users of each machine wrote in the middle of the last cycle.
+    pub(crate) meanwhile: Vec<BTreeSet<Digest>>,
+    /// What users removed from its place in the middle of a cycle, and what is among the versions at that moment.
+    fleeting: Vec<BTreeSet<Digest>>,
     /// What must be found on each machine from now on, whatever Evenfold does.
     pub(crate) secured: Vec<BTreeSet<Digest>>,
     /// What happened, if somebody wants to read it.
@@ -65,6 +69,8 @@ impl Ledger {
             *self.ended_on.entry(*digest).or_default() |= 1 << node;
             if !present.contains(digest) {
                 self.secured[node].remove(digest);
+            } else if !is.contains_key(digest) {
+                self.fleeting[node].insert(*digest);
             }
         }
         for (path, entry) in after {
@@ -80,8 +86,39 @@ impl Ledger {
             self.pairs.insert((path.clone(), digest));
             if !was.contains_key(&digest) {
                 self.secured[node].insert(digest);
+                self.meanwhile[node].insert(digest);
             }
         }
+    }
+
+    /// Begins a record for `machines`, with a trace if somebody wants to read it.
+    pub(crate) fn new(machines: usize, trace: bool) -> Self {
+        let each = vec![BTreeSet::new(); machines];
+        let trace = trace.then(Vec::new);
+        Ledger { meanwhile: each.clone(), fleeting: each.clone(), secured: each, trace, ..Ledger::default() }
+    }
+
+    /// Forgets what was done in the middle of a cycle.
+    pub(crate) fn forget_meanwhile(&mut self) {
+        self.meanwhile.iter_mut().chain(&mut self.fleeting).for_each(BTreeSet::clear);
+    }
+
+    /// Lets go of what a user removed from its place while Evenfold was about to put the same content elsewhere: for
+    /// a moment it lies where versions lie, and is none if it never comes to be exchanged with what it was to replace.
+    /// Whoever removed it had seen it, and a version that was kept before is there afterwards, too.
+    pub(crate) fn let_go(&mut self, node: usize, present: &BTreeSet<Digest>) {
+        for digest in std::mem::take(&mut self.fleeting[node]).difference(present) {
+            self.secured[node].remove(digest);
+        }
+    }
+
+    /// Excuses what is kept as a version only, although nobody replaced it: a user wrote it between the look at a name
+    /// and the moment in which something else took that name, and before it was put back the machine stopped, or
+    /// the name had been taken again. No content is lost by that (promise 1): the newest one is live and this one is
+    /// among the versions, as `versions` says, and as the check of what each machine must keep goes on demanding.
+    pub(crate) fn overtaken(&mut self, node: usize, versions: &BTreeSet<Digest>, live: &BTreeSet<Digest>) {
+        let excused = self.meanwhile[node].iter().filter(|digest| versions.contains(*digest));
+        self.ended.extend(excused.filter(|digest| !live.contains(*digest)));
     }
 
     /// Takes down that a process wrote into a file that it had opened before, wherever that is now.
@@ -93,6 +130,7 @@ impl Ledger {
         self.written
             .entry(new)
             .or_insert_with(|| format!("a file that had been opened before on machine {node}"));
+        self.meanwhile[node].insert(new);
         if present.contains(&new) {
             self.secured[node].insert(new);
             self.anywhere.insert(new);

@@ -10,7 +10,7 @@ use evenfold_core::snapshot::{Extent, Snapshot};
 use evenfold_core::transfer::{Item, Manifest, Need, Piece};
 use evenfold_core::{Digest, Dir, Entry, RelPath};
 use evenfold_engine::ports::{Endpoint, EndpointError};
-use evenfold_fs::apply::Rules;
+use evenfold_fs::apply::{Kept, KeptWhy, Rules};
 use evenfold_fs::marker::Marker;
 use evenfold_fs::replica::{OpenError, Options, Replica};
 use evenfold_fs::scan::ScanError;
@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use super::ledger::Ledger;
 use super::link::Link;
 use super::record::Database;
-use super::survey::present;
+use super::survey::{contents_in_place, contents_of_versions, present};
 use crate::disk::{FakeDisk, Machine};
 
 /// The relationship that all simulations are about.
@@ -152,6 +152,10 @@ impl Node {
         let replica = self.replica()?;
         let applied = replica.apply(batch, &mut pieces.into_iter(), &());
         self.alive()?;
+        let displaced = |kept: &[Kept]| kept.iter().any(|kept| kept.why == KeptWhy::Displaced);
+        if applied.as_ref().map_or(true, |applied| displaced(&applied.kept)) {
+            self.excuse_overtaken();
+        }
         let applied = applied.map_err(|error| EndpointError::Failed {
             code: "apply".to_owned(),
             message: error.to_string(),
@@ -161,6 +165,22 @@ impl Node {
         let present = present(&state.tree, state.tree.root);
         lock(&self.ledger).secured[self.at].extend(present);
         Ok(applied.report)
+    }
+
+    /// Excuses what could not be put back in the middle of a batch.
+    pub(crate) fn excuse_overtaken(&self) {
+        let state = self.machine.lock();
+        let root = state.tree.root;
+        let (versions, live) =
+            (contents_of_versions(&state.tree, root), contents_in_place(&state.tree, root));
+        lock(&self.ledger).overtaken(self.at, &versions, &live);
+    }
+
+    /// Lets go of what only lay where versions lie while a user removed it.
+    pub(crate) fn let_go(&self) {
+        let state = self.machine.lock();
+        let present = present(&state.tree, state.tree.root);
+        lock(&self.ledger).let_go(self.at, &present);
     }
 
     fn alive(&self) -> Result<(), EndpointError> {

@@ -92,6 +92,11 @@ pub(crate) fn contents_of_versions(tree: &Tree, root: Option<Ino>) -> BTreeSet<D
     found
 }
 
+/// All contents in place.
+pub(crate) fn contents_in_place(tree: &Tree, root: Option<Ino>) -> BTreeSet<Digest> {
+    live(tree, root).values().filter_map(|entry| entry.digest).collect()
+}
+
 /// The versions that are kept: the name of their set, and what they were.
 pub(crate) fn versions(tree: &Tree, root: Option<Ino>) -> Vec<(String, RelPath)> {
     let own = root.and_then(|root| tree.child(root, RESERVED));

@@ -19,7 +19,7 @@ use super::node::{End, Node, lock};
 use super::record::{Handle, Tables};
 use super::rng::Rng;
 use super::settings::{Settings, Step, StepKind};
-use super::survey::{contents_of_versions, epoch, live, present};
+use super::survey::{contents_in_place, contents_of_versions, epoch, live, present};
 use crate::disk::{Armed, Crash, Event, Ino, Machine, Tree};
 
 /// When all histories begin, in nanoseconds since 1970.
@@ -57,10 +57,7 @@ impl World {
     pub(crate) fn new(settings: Settings, trace: bool, runtime: tokio::runtime::Runtime) -> Self {
         let clock = Arc::new(AtomicI64::new(BEGIN));
         let count = settings.spokes + 1;
-        let mut ledger = Ledger::default();
-        ledger.secured = vec![Default::default(); count];
-        ledger.trace = trace.then(Vec::new);
-        let ledger = Arc::new(Mutex::new(ledger));
+        let ledger = Arc::new(Mutex::new(Ledger::new(count, trace)));
         let mut nodes = Vec::new();
         for (at, habits) in settings.habits.iter().enumerate() {
             let machine = Machine::new(Arc::clone(&clock), *habits);
@@ -160,6 +157,8 @@ impl World {
             if let Some(users) = state.users.clone() {
                 users(&mut state, Event::Alone(seed));
             }
+            drop(state);
+            lock(&self.ledger).forget_meanwhile();
         }
     }
 
@@ -178,6 +177,8 @@ impl World {
         self.note(|| format!("machine {at} stops: {crash:?}"));
         self.go_on_writing(at);
         self.nodes[at].machine.reboot(crash, rng);
+        self.nodes[at].excuse_overtaken();
+        self.nodes[at].let_go();
         self.forget(at);
         self.pass(1_000_000);
         self.check()
@@ -252,6 +253,7 @@ impl World {
                 self.restart(at, crash, rng)?;
             }
         }
+        lock(&self.ledger).forget_meanwhile();
         Ok(())
     }
 
@@ -301,6 +303,7 @@ impl World {
         };
         let theirs: Arc<dyn Endpoint> =
             Arc::new(End { node: Arc::clone(hub), caller: Arc::clone(node), link: Some(Arc::clone(link)) });
+        lock(&self.ledger).forget_meanwhile();
         let before = self.before(spoke, look);
         let result = self.runtime.block_on(pair.cycle(&theirs, look, permission));
         self.note(|| match &result {
@@ -315,6 +318,11 @@ impl World {
         });
         for at in [spoke, 0] {
             self.note_folder(at);
+        }
+        for at in [spoke, 0] {
+            if !self.nodes[at].is_dead() {
+                self.nodes[at].let_go();
+            }
         }
         self.pairs[spoke] = Some(pair);
         self.after(spoke, permission, before, &result)?;
@@ -347,6 +355,22 @@ impl World {
         }
     }
 
+    /// Tells whether every pair that uses a folder notices that its epoch went back to `found`. A pair knows of later
+    /// batches only what it has recorded: if all of them failed halfway, nothing tells the folder from one whose user
+    /// undid things by hand. A running hub notices it by itself, and begins a new generation of epochs, which
+    /// all notice who have recorded one.
+    fn is_told(&self, at: usize, found: u64, in_place: bool) -> bool {
+        let recorded = |spoke: usize| self.nodes[spoke].database.lock().epochs;
+        match at {
+            0 if self.settings.spokes == 1 => recorded(1).theirs > found,
+            0 => {
+                let all = (1..=self.settings.spokes).all(|spoke| recorded(spoke).theirs > 0);
+                in_place && self.nodes[0].is_open() && all
+            }
+            spoke => recorded(spoke).ours > found,
+        }
+    }
+
     /// A user brings the folder back as it was at its backup. Contents that stand elsewhere have to survive that,
     /// if the folder's epoch tells that it is old.
     fn restore_folder(&mut self, at: usize, rng: &mut Rng) {
@@ -364,11 +388,10 @@ impl World {
         let epoch = epoch(&state.tree, state.tree.root);
         state.restore(&backup, from, in_place);
         let after = live(&state.tree, state.tree.root);
-        // A hub that is not running, or finds another top directory, cannot notice it before the batches of some spoke hide it from the others.
-        let notices = at != 0 || self.settings.spokes == 1 || (in_place && self.nodes[at].is_open());
-        let told = notices && super::survey::epoch(&state.tree, state.tree.root) < epoch;
+        let found = super::survey::epoch(&state.tree, state.tree.root);
         let present = present(&state.tree, state.tree.root);
         drop(state);
+        let told = found < epoch && self.is_told(at, found, in_place);
         let mut ledger = lock(&self.ledger);
         let ended = ledger.ended.clone();
         ledger.user_acted(at, &before, &after, &present);
@@ -450,7 +473,6 @@ impl World {
     /// Contents that stand in the folder of a machine.
     pub(crate) fn contents(&self, at: usize) -> BTreeSet<Digest> {
         let state = self.nodes[at].machine.lock();
-        let root = self.covered[at].or(state.tree.root);
-        live(&state.tree, root).values().filter_map(|entry| entry.digest).collect()
+        contents_in_place(&state.tree, self.covered[at].or(state.tree.root))
     }
 }
