@@ -77,11 +77,12 @@ export async function bridge(engine) {
     }
     let body = ''
     for await (const chunk of request) body += chunk
-    try {
-      response.writeHead(200, headers).end(JSON.stringify(await engine.request(JSON.parse(body))))
-    } catch (error) {
-      response.writeHead(400, headers).end(JSON.stringify(error))
-    }
+    // The answer first: headers cannot be taken back.
+    const [status, answer] = await engine.request(JSON.parse(body)).then(
+      (reply) => [200, reply],
+      (error) => [400, error],
+    )
+    response.writeHead(status, headers).end(JSON.stringify(answer))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
