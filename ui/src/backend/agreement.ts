@@ -3,12 +3,13 @@
 import type * as node from './generated/api'
 import type { Replies, Request } from './requests'
 import type * as ours from './types'
-import type { WishedReplies, WishedRequest } from './wishes'
 
 type Fits<Ours extends Theirs, Theirs> = Ours
 
-type KnownRequest = Exclude<Request, WishedRequest>
-type KnownReplies = Omit<Replies, keyof WishedReplies>
+/** What no node answers yet. */
+type Ahead = 'nearby' | 'config-set'
+type KnownRequest = Exclude<Request, { request: Ahead }>
+type KnownReplies = Omit<Replies, Ahead>
 type Known = { [N in keyof KnownReplies]: { reply: N; data: KnownReplies[N] } }
 
 export type Agreement = [
@@ -17,5 +18,4 @@ export type Agreement = [
   Fits<ours.Event, node.Event>,
   Fits<ours.ApiError, node.ApiError>,
   Fits<ours.Status, node.Status>,
-  Fits<node.ErrorCode, ours.ErrorCode>,
 ]
