@@ -1,5 +1,7 @@
 // The public API of a node as JSON, after `node/src/api.rs` and `node/src/api/data.rs`.
 
+import type { ErrorCode } from './generated/api'
+
 /** A path; `path_bytes` (base64) is there only where `path` had to replace bytes that are not UTF-8. */
 export interface PathText {
   path: string
@@ -178,8 +180,8 @@ export interface RelationshipStatus {
   problems: number
   error: ErrorInfo | null
   retry_at: string | null
-  /** Until when it is paused, RFC 3339; absent or null: until somebody resumes it. */
-  paused_until?: string | null
+  /** Until when it is paused, RFC 3339; null: until somebody resumes it. */
+  paused_until: string | null
 }
 
 export interface Status {
@@ -296,23 +298,7 @@ export interface ConfigEntry {
   origin: 'flag' | 'environment' | 'config.toml' | 'default'
 }
 
-export type ErrorCode =
-  | 'usage'
-  | 'setting'
-  | 'not-found'
-  | 'exists'
-  | 'folder'
-  | 'unreachable'
-  | 'key-changed'
-  | 'refused'
-  | 'pairing-failed'
-  | 'held'
-  | 'plan-outdated'
-  | 'already-running'
-  | 'store'
-  | 'timeout'
-  | 'io'
-  | 'internal'
+export type { ErrorCode }
 
 export interface ApiError {
   code: ErrorCode

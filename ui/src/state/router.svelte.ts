@@ -33,11 +33,19 @@ function oneOf<T extends string>(all: readonly T[], text: string | undefined, ot
   return all.find((one) => one === text) ?? otherwise
 }
 
+function decoded(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return undefined
+  }
+}
+
 /** Reads an address such as `/relationships/ID/drift?under=docs`; what makes no sense is home. */
 export function parse(address: string): Route {
   const [path = '', search = ''] = address.replace(/^#/, '').split('?', 2)
   const query = new URLSearchParams(search)
-  const [first, second, third] = path.split('/').filter(Boolean).map(decodeURIComponent)
+  const [first, second, third] = path.split('/').filter(Boolean).map(decoded)
   switch (first) {
     case 'relationships':
       return second === undefined

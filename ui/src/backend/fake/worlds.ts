@@ -139,6 +139,7 @@ function relationship(
     problems: 0,
     error: null,
     retry_at: null,
+    paused_until: null,
     ...change,
   }
   world.statuses.push(status)

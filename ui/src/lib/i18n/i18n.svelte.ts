@@ -61,11 +61,19 @@ export function t(key: MessageKey, values?: Values): string {
   const { language, tag } = locale
   const format = formatOf(key, language, tag)
   if (language !== 'pseudo') return String(format.format(values))
-  return format
-    .formatToParts(values)
-    .map((part) => (part.type === 0 ? pseudo(String(part.value)) : String(part.value)))
+  // Arguments are names and numbers of the user's: they stay as they are.
+  const marked = Object.entries(values ?? {}).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? mark + value + mark : value,
+  ])
+  return String(format.format(Object.fromEntries(marked) as Values))
+    .split(mark)
+    .map((part, index) => (index % 2 === 0 ? pseudo(part) : part))
     .join('')
 }
+
+/** An invisible sign that stands in no text. */
+const mark = '\u2063'
 
 /** Tells whether a code that came from a node has a text. */
 export function hasMessage(key: string): key is MessageKey {

@@ -1,0 +1,99 @@
+import { parse, type MessageFormatElement, TYPE } from '@formatjs/icu-messageformat-parser'
+import { afterEach, describe, expect, test } from 'vitest'
+
+import { bytes, duration, moment, percent, relative } from '../../src/lib/format'
+import { locale, t } from '../../src/lib/i18n/i18n.svelte'
+import { de } from '../../src/lib/i18n/messages/de'
+import { en } from '../../src/lib/i18n/messages/en'
+import { exactly, keyOf, short, split, visible } from '../../src/lib/paths'
+
+afterEach(() => locale.use('en-GB'))
+
+/** The arguments of a message. */
+function argumentsOf(text: string): string[] {
+  const found = new Set<string>()
+  const walk = (elements: MessageFormatElement[]) => {
+    for (const element of elements) {
+      if (element.type === TYPE.literal || element.type === TYPE.pound) continue
+      found.add(element.value)
+      if (element.type === TYPE.plural || element.type === TYPE.select) {
+        for (const option of Object.values(element.options)) walk(option.value)
+      }
+    }
+  }
+  walk(parse(text, { ignoreTag: true }))
+  return [...found].sort()
+}
+
+test('every German text takes the same arguments as the English one', () => {
+  for (const [key, text] of Object.entries(en)) {
+    expect(argumentsOf(de[key as keyof typeof en]), key).toEqual(argumentsOf(text))
+  }
+})
+
+test('plurals follow the language', () => {
+  locale.use('en-GB')
+  expect(t('common.files', { n: 1 })).toBe('1 file')
+  expect(t('common.files', { n: 1204 })).toBe('1,204 files')
+  locale.use('de-DE')
+  expect(t('common.files', { n: 1 })).toBe('1 Datei')
+  expect(t('common.files', { n: 1204 })).toBe('1.204 Dateien')
+})
+
+test('an unknown language is shown in English', () => {
+  locale.use('xx-not-a-tag-!!')
+  expect(t('common.cancel')).toBe('Cancel')
+})
+
+test('the pseudo language leaves arguments as they are', () => {
+  locale.use('pseudo')
+  expect(t('row.open', { name: 'Photos' })).toContain('Öpéñ')
+  expect(t('row.open', { name: 'Photos' })).toContain('Photos')
+})
+
+describe('numbers', () => {
+  test('sizes are decimal and short', () => {
+    locale.use('en-GB')
+    expect(bytes(0)).toBe('0 bytes')
+    expect(bytes(999)).toBe('999 bytes')
+    expect(bytes(999_960)).toBe('1 MB')
+    expect(bytes(8_100_000_000)).toBe('8.1 GB')
+    locale.use('de-DE')
+    expect(bytes(8_100_000_000)).toBe('8,1\u00a0GB')
+  })
+  test('what is not whole is never called 100 %', () => {
+    locale.use('en-GB')
+    expect(percent(0.9999)).toBe('99%')
+    expect(percent(1)).toBe('100%')
+    expect(percent(0.99999, 1)).toBe('99.9%')
+  })
+  test('times are told in the largest fitting unit', () => {
+    locale.use('en-GB')
+    expect(duration(25)).toContain('25')
+    expect(duration(19 * 86_400)).toBe('19 days')
+    const now = Date.parse('2026-11-21T14:05:00Z')
+    expect(relative('2026-11-21T11:05:00Z', now)).toBe('3 hours ago')
+    expect(relative('nonsense', now)).toBe('')
+    expect(moment('nonsense')).toBe('')
+  })
+})
+
+describe('paths', () => {
+  test('what cannot be seen is made visible', () => {
+    expect(visible('a\nb')).toBe('a␊b')
+    expect(visible('invoice\u202Efdp.exe')).toBe('invoice⟨U+202E⟩fdp.exe')
+  })
+  test('folder and name are told apart', () => {
+    expect(split('a/b/c.txt')).toEqual(['a/b/', 'c.txt'])
+    expect(split('c.txt')).toEqual(['', 'c.txt'])
+    expect(split('/srv/photos/')).toEqual(['/srv/', 'photos'])
+  })
+  test('the home directory is short only as a whole name', () => {
+    expect(short('/home/ada/x', '/home/ada')).toBe('~/x')
+    expect(short('/home/adam/x', '/home/ada')).toBe('/home/adam/x')
+  })
+  test('odd bytes go back as they came and tell twins apart', () => {
+    expect(exactly({ path: 'a�', path_bytes: 'Yf8=' })).toEqual({ path: 'a�', path_bytes: 'Yf8=' })
+    expect(keyOf({ path: 'a�', path_bytes: 'Yf8=' })).not.toBe(keyOf({ path: 'a�', path_bytes: 'Yf4=' }))
+  })
+})
