@@ -69,6 +69,8 @@ export interface ShellBackend {
     what: { path: PathText } | { version: string },
     maxBytes: number,
   ): Promise<FileText>
+  /** Asks where to write a text and writes it there; null if the user changed their mind. */
+  saveText(name: string, text: string): Promise<string | null>
   scanFolder(path: PathText, patterns: string[]): Promise<FolderSummary>
   onTheme(tell: (theme: Theme) => void): Promise<Unsubscribe>
   /** Deep links, from the tray or a notification; `route` as in the window's own addresses. */
@@ -118,6 +120,16 @@ export async function askIfKnown<R extends Request>(backend: Backend, request: R
     return await ask(backend, request)
   } catch (thrown) {
     if (isUnknownRequest(BackendError.from(thrown))) return null
+    throw thrown
+  }
+}
+
+/** Asks for a window into the last comparison; `null` also where nothing was compared yet. */
+export async function askIfCompared<R extends Request>(backend: Backend, request: R): Promise<ReplyData<R> | null> {
+  try {
+    return await askIfKnown(backend, request)
+  } catch (thrown) {
+    if (BackendError.from(thrown).code === 'not-found') return null
     throw thrown
   }
 }

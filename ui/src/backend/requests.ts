@@ -141,6 +141,7 @@ export interface ReplyNames {
   'drift-history': 'drift-history'
   'check-items': 'check-items'
   changes: 'changes'
+  'resolve-merged': 'done'
   'config-set': 'done'
 }
 

@@ -31,6 +31,7 @@ const shell: ShellBackend = {
   notifyTest: () => command('notify_test'),
   quit: () => command('quit'),
   readText: (relationship, what, maxBytes) => command('read_text', { relationship, ...what, maxBytes }),
+  saveText: (name, text) => command('save_text', { name, text }),
   scanFolder: (path, patterns) => command('scan_folder', { path, patterns }),
   onTheme: (tell) => listen<Theme>('evenfold://theme', ({ payload }) => tell(payload)),
   onNavigate: (tell) => listen<{ route: string }>('evenfold://navigate', ({ payload }) => tell(payload.route)),

@@ -76,6 +76,8 @@ export interface PeerInfo {
   last_seen: string | null
   offline_since: string | null
   relationships: string[]
+  /** How far its clock is ahead of ours, in seconds, where it was measured. */
+  clock_offset_seconds?: number | null
 }
 
 export interface Ping {

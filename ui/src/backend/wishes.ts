@@ -70,6 +70,13 @@ export interface PendingChange extends ChangeInfo {
   reason: string
 }
 
+/** A window of what is about to travel, or stays where it is. */
+export interface PendingChanges extends Page<PendingChange> {
+  /** How many travel by themselves, and how many do not; absent where a node does not part them. */
+  travels?: number
+  stays?: number
+}
+
 export type WishedRequest =
   /** Machines that announce `_evenfold._tcp` on the local network. */
   | { request: 'nearby' }
@@ -98,7 +105,9 @@ export type WishedRequest =
       limit: number
     }
   /** What is about to travel or does not, in windows. */
-  | { request: 'changes'; relationship: string; offset: number; limit: number }
+  | { request: 'changes'; relationship: string; which: 'all' | 'travels' | 'stays'; offset: number; limit: number }
+  /** Decides a conflict by a text that a person put together; what it replaces becomes a version. */
+  | { request: 'resolve-merged'; id: string; text: string }
   /** Sets a setting of the node in its `config.toml`; an empty value removes it. */
   | { request: 'config-set'; key: string; value: string }
 
@@ -109,5 +118,5 @@ export interface WishedReplies {
   'drift-level': DriftLevel
   'drift-history': DriftPoint[]
   'check-items': Page<CheckItem>
-  changes: Page<PendingChange>
+  changes: PendingChanges
 }

@@ -207,33 +207,32 @@ class Fake implements Backend {
         return reply('drift-history', driftHistory(request.days))
       case 'changes': {
         const status = this.#find(request.relationship)
-        const total = status.drift?.files ?? 0
-        const rows = Array.from({ length: Math.max(0, Math.min(request.limit, total - request.offset)) }, (_, index) => {
-          const at = request.offset + index
-          return {
-            path: `2026/${String(at % 12).padStart(2, '0')}/harbour-${String(at).padStart(6, '0')}.jpg`,
-            node: at % 3 === 0 ? 'desk' : (status.endpoints[1]?.node ?? 'nas'),
-            act: at % 11 === 0 ? ('replace' as const) : at % 29 === 0 ? ('delete' as const) : ('create' as const),
-            bytes: 3_400_000 + at * 11,
-            files: 1,
-            reason: status.state === 'paused' ? 'paused' : at % 97 === 0 ? 'still-changing' : 'pending',
-          }
-        })
-        return reply('changes', { total, rows })
+        const all = status.drift?.files ?? 0
+        const stuck = Math.min(all, status.problems || (status.state === 'paused' ? all : Math.ceil(all / 97)))
+        const first = request.which === 'travels' ? stuck : 0
+        const total = request.which === 'stays' ? stuck : all - first
+        const rows = Array.from({ length: Math.max(0, Math.min(request.limit, total - request.offset)) }, (_, index) =>
+          pendingChange(status, first + request.offset + index, stuck),
+        )
+        return reply('changes', { total, rows, travels: all - stuck, stays: stuck })
       }
       case 'transfers':
         return reply('transfers', this.#find(request.relationship).progress ? someTransfers : [])
-      case 'why':
+      case 'why': {
+        const stuck = whyNot[Number(/(\d+)\.\w+$/.exec(request.path.path)?.[1] ?? 9) % 12]
         return reply('why', {
           ...request.path,
           endpoints: this.#find(request.relationship).endpoints.map((endpoint, index) => ({
             node: endpoint.node,
             in_sync: index === 0,
-            reason: index === 0 ? 'in-sync' : 'pending',
-            evidence: index === 0 ? '' : `it travels from desk to ${endpoint.node}`,
+            reason: index === 0 ? 'in-sync' : (stuck?.[0] ?? 'pending'),
+            evidence: index === 0 ? '' : (stuck?.[1] ?? `it travels from desk to ${endpoint.node}`),
             next: index === 0 ? '' : 'Nothing need be done.',
           })),
         })
+      }
+      case 'resolve-merged':
+        return this.#answer({ request: 'resolve', id: request.id, keep: 'both' })
       case 'conflicts': {
         const name = request.relationship ? this.#find(request.relationship).name : null
         return reply('conflicts', world.conflicts.filter((one) => name === null || one.relationship === name))
@@ -248,13 +247,14 @@ class Fake implements Backend {
       }
       case 'history': {
         const name = request.relationship ? this.#find(request.relationship).name : null
-        const pattern = request.path?.replaceAll('*', '').toLowerCase()
+        const pattern = request.path ? globOf(request.path) : null
         const rows = world.history.filter(
           (row) =>
             (name === null || row.relationship === name) &&
             (!request.kind || row.kind === request.kind) &&
             (!request.node || row.node === request.node) &&
-            (!pattern || row.path?.toLowerCase().includes(pattern)) &&
+            (!pattern || pattern.test(row.path ?? '')) &&
+            (!request.since || Date.parse(row.time) >= Date.parse(request.since)) &&
             (!request.before || row.id < request.before),
         )
         return reply('history', rows.slice(0, request.limit ?? 100))
@@ -328,8 +328,34 @@ const newer = new Set([
   'drift-history',
   'check-items',
   'changes',
+  'resolve-merged',
   'config-set',
 ])
+
+/** As a node reads it: a glob over the whole path, or else the path and what is below. */
+function globOf(text: string): RegExp {
+  if (!/[*?[]/.test(text)) return new RegExp(`^${text.replace(/[.+^$(){}|\\]/g, '\\$&')}(/|$)`)
+  return new RegExp(`^${text.replace(/[.+^$(){}|\\]/g, '\\$&').replaceAll('[[]', '\\[').replaceAll('*', '.*').replaceAll('?', '.')}$`)
+}
+
+/** Reasons and evidence of what does not travel. */
+const whyNot: [string, string][] = [
+  ['still-changing', 'on desk: a program still writes to it'],
+  ['unreadable', 'on desk: permission denied'],
+  ['name-not-possible', 'nas does not allow the sign ":" in names'],
+]
+
+function pendingChange(status: RelationshipStatus, at: number, stuck: number) {
+  const reason = at >= stuck ? 'pending' : status.state === 'paused' ? 'paused' : (whyNot[at % 12]?.[0] ?? 'still-changing')
+  return {
+    path: `2026/${String((at % 12) + 1).padStart(2, '0')}/harbour-${String(at).padStart(6, '0')}.jpg`,
+    node: at % 3 === 0 ? 'desk' : (status.endpoints[1]?.node ?? 'nas'),
+    act: at % 11 === 0 ? ('replace' as const) : at % 29 === 0 ? ('delete' as const) : ('create' as const),
+    bytes: 3_400_000 + (at % 5000) * 1100,
+    files: 1,
+    reason,
+  }
+}
 
 const emptyCounts = { in_sync: 0, missing: 0, stale: 0, orphaned: 0, moved: 0, corrupt: 0, conflict: 0, error: 0, excluded: 0, unknown: 0 }
 

@@ -44,16 +44,32 @@ export function fakeShell(query: URLSearchParams): ShellBackend {
     quit: () => Promise.resolve(),
     readText: (_relationship, what) => {
       const name = 'path' in what ? what.path.path : what.version
-      if (/\.(jpg|png)$/.test(name)) return Promise.resolve({ kind: 'binary' })
-      const mine = name.includes('conflict')
+      if (/\.(jpg|png)$/.test(name)) return Promise.resolve({ kind: 'image', data_url: somePicture(name.includes('conflict') || 'version' in what) })
+      if (/\.(ods|pdf|odt|raw)$/.test(name)) return Promise.resolve({ kind: 'binary' })
+      const mine = name.includes('conflict') || 'version' in what
       return Promise.resolve({
         kind: 'text',
         text: `# Report\n\nThe harbour opens at ${mine ? 'eight' : 'seven'}.\nTides are listed below.\n\n- Monday 06:12\n- Tuesday 07:01\n${mine ? '- Wednesday 07:48\n' : ''}`,
       })
+    },
+    saveText: (name, text) => {
+      const link = document.createElement('a')
+      link.href = URL.createObjectURL(new Blob([text], { type: 'text/plain' }))
+      link.download = name
+      link.click()
+      URL.revokeObjectURL(link.href)
+      return Promise.resolve(name)
     },
     scanFolder: (_path, patterns) =>
       Promise.resolve({ files: 1204, bytes: 8_100_000_000, ignored: patterns.length * 304, free_bytes: 210_000_000_000 }),
     onTheme: () => Promise.resolve(() => {}),
     onNavigate: () => Promise.resolve(() => {}),
   }
+}
+
+/** A small drawing of a harbour, by day or by night. */
+function somePicture(night: boolean): string {
+  const [sky, sea, sun] = night ? ['#22304d', '#101c33', '#e8e4c9'] : ['#bcdcf2', '#3f7fa8', '#f7d774']
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="640" height="420"><rect width="640" height="420" fill="${sky}"/><circle cx="${night ? 470 : 170}" cy="110" r="48" fill="${sun}"/><rect y="250" width="640" height="170" fill="${sea}"/><path d="M250 250l70-150v150zM335 250V130l60 120zM220 262h210l-30 44H250z" fill="#fff" opacity=".9"/></svg>`
+  return `data:image/svg+xml,${encodeURIComponent(svg)}`
 }

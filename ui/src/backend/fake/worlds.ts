@@ -233,16 +233,18 @@ const kindsOfAct = ['update', 'create', 'update', 'delete', 'rename', 'update', 
 function withHistory(world: World, rows: number): void {
   const names = ['2026/harbour-012.jpg', 'docs/report.txt', 'src/main.rs', 'notes.txt', 'invoices/2026-11.pdf', 'old/draft.odt']
   for (let index = 0; index < rows; index++) {
-    const status = world.statuses[index % Math.max(1, world.statuses.length)]
+    // Five acts make a batch.
+    const batch = Math.floor(index / 5)
+    const status = world.statuses[batch % Math.max(1, world.statuses.length)]
     const kind = kindsOfAct[index % kindsOfAct.length] ?? 'update'
     world.history.push({
       id: rows - index,
-      time: ago(index * 7 * minute + (index % 5) * 1000),
+      time: ago(Math.floor(index / 5) * 37 * minute + (index % 5) * 1000),
       relationship: status?.name ?? 'Photos',
       path: names[index % names.length] ?? 'notes.txt',
       kind,
-      node: index % 3 === 0 ? 'desk' : (status?.endpoints[1]?.node ?? 'nas'),
-      on: index % 3 === 0 ? (status?.endpoints[1]?.node ?? 'nas') : 'desk',
+      node: batch % 3 === 0 ? 'desk' : (status?.endpoints[1]?.node ?? 'nas'),
+      on: batch % 3 === 0 ? (status?.endpoints[1]?.node ?? 'nas') : 'desk',
       bytes: kind === 'delete' ? null : 4096 * ((index % 17) + 1),
       detail: kind === 'rename' ? 'from old/draft-1.odt' : null,
     })
@@ -263,10 +265,10 @@ function withDrift(world: World): RelationshipStatus {
   const folders = ['assets/video', 'assets/img', 'blog/2025', 'blog/2026', 'css', 'downloads', 'fonts', 'templates']
   const findings = ['missing', 'stale', 'orphaned', 'moved', 'missing', 'stale', 'missing', 'conflict', 'corrupt', 'error'] as const
   const details: Record<string, string> = {
-    missing: 'only on desk',
-    stale: 'older on prod by 19 days',
-    orphaned: 'only on prod',
-    moved: 'on prod at old/path',
+    missing: 'only on prod',
+    stale: 'desk does not have the content of prod',
+    orphaned: 'only on desk',
+    moved: 'on desk it is at old/path',
     conflict: 'changed on desk and on prod',
     corrupt: 'size and time equal, content differs from the known digest',
     error: 'on prod: permission denied',
@@ -334,6 +336,8 @@ export const scenarios: Record<string, () => World> = {
     withPhotos(world)
     withCode(world, { state: 'conflicts', conflicts: 14 })
     withConflicts(world, 14)
+    const laptop = world.peers.find((one) => one.name === 'laptop')
+    if (laptop) laptop.clock_offset_seconds = -42
     withHistory(world, 40)
     return world
   },

@@ -4,6 +4,10 @@ import type { Component } from 'svelte'
 
 import type { RelationshipStatus } from '../../backend/types'
 import type { Tab } from '../../state/router.svelte'
+import Changes from './Changes.svelte'
+import Conflicts from './Conflicts.svelte'
+import Drift from './Drift.svelte'
+import History from './History.svelte'
 import Now from './Now.svelte'
 import Settings from './Settings.svelte'
 
@@ -12,4 +16,8 @@ export type TabPage = Component<{ status: RelationshipStatus }>
 export const pages: Partial<Record<Tab, TabPage>> = {
   now: Now,
   settings: Settings,
+  changes: Changes,
+  conflicts: Conflicts,
+  drift: Drift,
+  history: History,
 }

@@ -1,10 +1,13 @@
 // Every text of the window in English; the other languages have the same keys, which the compiler checks.
 
 import { common } from './common'
+import { conflicts } from './conflicts'
 import { detail } from './detail'
+import { drift } from './drift'
+import { history } from './history'
 import { home } from './home'
 import { machines } from './machines'
 import { settings } from './settings'
 import { wizard } from './wizard'
 
-export const en = { ...common, ...home, ...detail, ...machines, ...settings, ...wizard } as const
+export const en = { ...common, ...home, ...detail, ...machines, ...settings, ...wizard, ...drift, ...conflicts, ...history } as const
