@@ -114,6 +114,8 @@ pub struct Config {
     pub log: Sourced<LogLevel>,
     /// How large a log file grows before the next begins, in bytes (64 kB to 1 GB). Three are kept.
     pub log_size: Sourced<u64>,
+    /// Whether it tells the local network of itself and listens for others there, if it listens beyond this machine.
+    pub nearby: Sourced<bool>,
 }
 
 /// Where a wrong value was found.
@@ -211,11 +213,13 @@ pub enum ConfigKey {
     Log,
     /// How large a log file grows.
     LogSize,
+    /// Whether nodes find each other on the local network.
+    Nearby,
 }
 
 impl ConfigKey {
     /// All keys.
-    pub const ALL: &'static [ConfigKey] = &[Self::Name, Self::Listen, Self::Log, Self::LogSize];
+    pub const ALL: &'static [ConfigKey] = &[Self::Name, Self::Listen, Self::Log, Self::LogSize, Self::Nearby];
 
     /// Returns the key as it is written.
     pub fn name(self) -> &'static str {
@@ -224,6 +228,7 @@ impl ConfigKey {
             Self::Listen => "listen",
             Self::Log => "log",
             Self::LogSize => "log_size",
+            Self::Nearby => "nearby",
         }
     }
 
@@ -234,6 +239,7 @@ impl ConfigKey {
             Self::Listen => "EVENFOLD_LISTEN",
             Self::Log => "EVENFOLD_LOG",
             Self::LogSize => "EVENFOLD_LOG_SIZE",
+            Self::Nearby => "EVENFOLD_NEARBY",
         }
     }
 
@@ -244,6 +250,7 @@ impl ConfigKey {
             Self::Listen => "addresses with a port, such as [::]:22722, 127.0.0.1:0 or [::1]:22722",
             Self::Log => "error, warn, info, debug or trace",
             Self::LogSize => "a size from 64kB to 1GB",
+            Self::Nearby => "on or off",
         }
     }
 
@@ -254,6 +261,7 @@ impl ConfigKey {
             Self::Listen => r#"["[::]:22722"]"#,
             Self::Log => r#""info""#,
             Self::LogSize => r#""10MB""#,
+            Self::Nearby => r#""off""#,
         }
     }
 }
@@ -331,6 +339,14 @@ impl Config {
                 let size = parse_size(text).ok().filter(|size| (64_000..=1_000_000_000).contains(size));
                 self.log_size = Sourced { value: size.ok_or_else(|| wrong(text))?, origin };
             }
+            ConfigKey::Nearby => {
+                let value = match one()? {
+                    "on" => true,
+                    "off" => false,
+                    other => return Err(wrong(other)),
+                };
+                self.nearby = Sourced { value, origin };
+            }
         }
         Ok(())
     }
@@ -348,6 +364,11 @@ impl Config {
             entry(ConfigKey::Listen, listen.join(", "), self.listen.origin),
             entry(ConfigKey::Log, self.log.value.name().to_owned(), self.log.origin),
             entry(ConfigKey::LogSize, format_size(self.log_size.value), self.log_size.origin),
+            entry(
+                ConfigKey::Nearby,
+                if self.nearby.value { "on" } else { "off" }.to_owned(),
+                self.nearby.origin,
+            ),
         ]
     }
 }
@@ -362,6 +383,7 @@ impl Default for Config {
             listen: usual(vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT))]),
             log: usual(LogLevel::Info),
             log_size: usual(10_000_000),
+            nearby: usual(true),
         }
     }
 }

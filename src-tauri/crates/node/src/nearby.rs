@@ -14,6 +14,8 @@ use mdns_sd::{ServiceDaemon, ServiceEvent, ServiceInfo};
 use tokio::task::JoinHandle;
 
 use crate::api::{ApiError, ErrorCode, Event, NearbyNode, Paired};
+use crate::config::{Config, Flags};
+use crate::home::Home;
 use crate::local::lock;
 use crate::node::{Node, db};
 use crate::pairing::pairing_failed;
@@ -59,7 +61,7 @@ impl Nearby {
     /// node works without.
     pub(crate) fn start(node: &Arc<Node>) {
         let ports = node.network.open_ports();
-        if ports.is_empty() {
+        if ports.is_empty() || !node.is_heard() {
             return;
         }
         let daemon = match ServiceDaemon::new() {
@@ -250,6 +252,16 @@ impl Node {
             addresses: heard.addresses,
         };
         Ok(others().map(node).collect())
+    }
+
+    /// Tells whether the local network may hear of this node.
+    fn is_heard(&self) -> bool {
+        let home = Home::at(self.home.clone()).ok();
+        let config = home.and_then(|home| {
+            Config::load(&home, &Flags::default(), &|variable| std::env::var_os(variable)).ok()
+        });
+        // A node whose settings cannot be understood does not start at all.
+        config.is_none_or(|config| config.nearby.value)
     }
 
     /// Finds the node on the local network that offers `code`, and pairs with it.

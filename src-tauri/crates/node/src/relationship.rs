@@ -378,7 +378,8 @@ enum Far {
 /// What a folder on a host obeys.
 fn host_tuning(settings: &Settings, watch: bool) -> stock::Tuning {
     let LocalSettings { select, rules, watch, .. } = local_settings(settings, Mark::Look, watch);
-    stock::Tuning { select, rules, watch }
+    let keep = evenfold_fs::versions::Keep { age: settings.versions_keep, bytes: settings.versions_max };
+    stock::Tuning { select, rules, watch, keep, lease: settings.lease }
 }
 
 fn start_spoke(

@@ -215,6 +215,88 @@ impl Drop for CutOnDrop {
     }
 }
 
+/// The part of a client's handler that denies all channels which the server may want to open to us: russh would accept
+/// most of them by itself.
+macro_rules! deny_channels {
+    () => {
+        async fn server_channel_open_session(
+            &mut self,
+            _: russh::Channel<russh::client::Msg>,
+            reply: russh::client::ChannelOpenHandle,
+            _: &mut russh::client::Session,
+        ) -> Result<(), russh::Error> {
+            $crate::dial::deny(reply)
+        }
+
+        async fn server_channel_open_forwarded_tcpip(
+            &mut self,
+            _: russh::Channel<russh::client::Msg>,
+            _: &str,
+            _: u32,
+            _: &str,
+            _: u32,
+            reply: russh::client::ChannelOpenHandle,
+            _: &mut russh::client::Session,
+        ) -> Result<(), russh::Error> {
+            $crate::dial::deny(reply)
+        }
+
+        async fn server_channel_open_forwarded_streamlocal(
+            &mut self,
+            _: russh::Channel<russh::client::Msg>,
+            _: &str,
+            reply: russh::client::ChannelOpenHandle,
+            _: &mut russh::client::Session,
+        ) -> Result<(), russh::Error> {
+            $crate::dial::deny(reply)
+        }
+
+        async fn server_channel_open_agent_forward(
+            &mut self,
+            _: russh::Channel<russh::client::Msg>,
+            reply: russh::client::ChannelOpenHandle,
+            _: &mut russh::client::Session,
+        ) -> Result<(), russh::Error> {
+            $crate::dial::deny(reply)
+        }
+
+        async fn server_channel_open_direct_tcpip(
+            &mut self,
+            _: russh::Channel<russh::client::Msg>,
+            _: &str,
+            _: u32,
+            _: &str,
+            _: u32,
+            reply: russh::client::ChannelOpenHandle,
+            _: &mut russh::client::Session,
+        ) -> Result<(), russh::Error> {
+            $crate::dial::deny(reply)
+        }
+
+        async fn server_channel_open_direct_streamlocal(
+            &mut self,
+            _: russh::Channel<russh::client::Msg>,
+            _: &str,
+            reply: russh::client::ChannelOpenHandle,
+            _: &mut russh::client::Session,
+        ) -> Result<(), russh::Error> {
+            $crate::dial::deny(reply)
+        }
+
+        async fn server_channel_open_x11(
+            &mut self,
+            _: russh::Channel<russh::client::Msg>,
+            _: &str,
+            _: u32,
+            reply: russh::client::ChannelOpenHandle,
+            _: &mut russh::client::Session,
+        ) -> Result<(), russh::Error> {
+            $crate::dial::deny(reply)
+        }
+    };
+}
+pub(crate) use deny_channels;
+
 /// What russh asks the dialling side: whether the host key is the right one, and, which we all deny,
 /// whether the server may open channels to us (russh would accept most of them by itself).
 pub(crate) struct ClientHandler {
@@ -233,84 +315,11 @@ impl client::Handler for ClientHandler {
         Ok(key == first && self.expected.is_none_or(|expected| expected == key))
     }
 
-    async fn server_channel_open_session(
-        &mut self,
-        _: Channel<client::Msg>,
-        reply: client::ChannelOpenHandle,
-        _: &mut client::Session,
-    ) -> Result<(), russh::Error> {
-        deny(reply)
-    }
-
-    async fn server_channel_open_forwarded_tcpip(
-        &mut self,
-        _: Channel<client::Msg>,
-        _: &str,
-        _: u32,
-        _: &str,
-        _: u32,
-        reply: client::ChannelOpenHandle,
-        _: &mut client::Session,
-    ) -> Result<(), russh::Error> {
-        deny(reply)
-    }
-
-    async fn server_channel_open_forwarded_streamlocal(
-        &mut self,
-        _: Channel<client::Msg>,
-        _: &str,
-        reply: client::ChannelOpenHandle,
-        _: &mut client::Session,
-    ) -> Result<(), russh::Error> {
-        deny(reply)
-    }
-
-    async fn server_channel_open_agent_forward(
-        &mut self,
-        _: Channel<client::Msg>,
-        reply: client::ChannelOpenHandle,
-        _: &mut client::Session,
-    ) -> Result<(), russh::Error> {
-        deny(reply)
-    }
-
-    async fn server_channel_open_direct_tcpip(
-        &mut self,
-        _: Channel<client::Msg>,
-        _: &str,
-        _: u32,
-        _: &str,
-        _: u32,
-        reply: client::ChannelOpenHandle,
-        _: &mut client::Session,
-    ) -> Result<(), russh::Error> {
-        deny(reply)
-    }
-
-    async fn server_channel_open_direct_streamlocal(
-        &mut self,
-        _: Channel<client::Msg>,
-        _: &str,
-        reply: client::ChannelOpenHandle,
-        _: &mut client::Session,
-    ) -> Result<(), russh::Error> {
-        deny(reply)
-    }
-
-    async fn server_channel_open_x11(
-        &mut self,
-        _: Channel<client::Msg>,
-        _: &str,
-        _: u32,
-        reply: client::ChannelOpenHandle,
-        _: &mut client::Session,
-    ) -> Result<(), russh::Error> {
-        deny(reply)
-    }
+    deny_channels!();
 }
 
 /// Dropping russh's handle without an answer is a refusal: "administratively prohibited".
-fn deny(reply: client::ChannelOpenHandle) -> Result<(), russh::Error> {
+pub(crate) fn deny(reply: client::ChannelOpenHandle) -> Result<(), russh::Error> {
     drop(reply);
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::lan::Lan;
 use crate::rig::{REL, join, share, until_same};
 
 #[test]
-fn t33_code_alone_pairs_nodes_on_the_local_network() {
+fn code_alone_pairs_nodes_on_the_local_network() {
     let lan = Lan::new(&[1, 2, 3]);
     let desk = TestNode::start_in(&lan.machine(1), "desk", "10.77.0.1:22722");
     let nas = TestNode::start_in(&lan.machine(2), "nas", "10.77.0.2:22722");
@@ -26,7 +26,7 @@ fn t33_code_alone_pairs_nodes_on_the_local_network() {
 }
 
 #[test]
-fn t33_peers_find_each_other_again_when_all_addresses_have_changed() {
+fn peers_find_each_other_again_when_all_addresses_have_changed() {
     let lan = Lan::new(&[1, 2]);
     let mut desk = TestNode::start_in(&lan.machine(1), "desk", "10.77.0.1:22722");
     let mut nas = TestNode::start_in(&lan.machine(2), "nas", "10.77.0.2:22722");

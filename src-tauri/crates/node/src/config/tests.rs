@@ -30,6 +30,7 @@ fn flag_wins_over_environment_over_file_over_default() {
         ("listen", "127.0.0.1:1, [::1]:2", "config.toml"),
         ("log", "warn", "environment"),
         ("log_size", "10MB", "default"),
+        ("nearby", "on", "default"),
     ];
     assert_eq!(shown, expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())));
 }
@@ -61,6 +62,7 @@ fn a_wrong_line_is_named_with_file_line_and_key() {
         ("listen = []", 1, "listen cannot be \"\""),
         ("log = [\"info\", \"warn\"]", 1, "log cannot be \"info, warn\""),
         ("log_size = 12", 1, "log_size cannot be \"12\""),
+        ("nearby = \"maybe\"", 1, "nearby cannot be \"maybe\""),
         ("name = \"ok\"\nname", 2, ""),
         ("[name]\nx = 1", 1, "name cannot be \"a table\""),
     ] {

@@ -33,6 +33,9 @@ use crate::local::{LocalEndpoint, Mark, blocking, cache_row, lock, stored_row};
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 const PAUSE_PER_LOOK: u32 = 20;
 
+/// How often what retention no longer keeps is dropped there.
+const CLEANING: Duration = Duration::from_secs(24 * 3600);
+
 /// The folder of one relationship on a host, for one session.
 pub(super) struct StockEndpoint {
     me: Weak<StockEndpoint>,
@@ -184,6 +187,24 @@ impl StockEndpoint {
         }
     }
 
+    /// Drops what retention no longer keeps on the host.
+    async fn clean(&self) {
+        let Tuning { keep, lease, .. } = lock(&self.place.tuning).clone();
+        if *lock(&self.mark) == Mark::Look {
+            return;
+        }
+        let cleaned = self.on_disk(move |replica| {
+            replica.drop_versions(&keep)?;
+            replica.drop_partials(lease)
+        });
+        let failed = match cleaned.await {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::debug!(failed, "old versions on the host could not be dropped");
+    }
+
     fn tell(&self, digest: Digest) {
         if lock(&self.told).replace(digest) != Some(digest) {
             self.nudge.send_modify(|count| *count += 1);
@@ -227,11 +248,19 @@ impl Drop for StockEndpoint {
 /// Looks at the folder every so often, and raises the nudge when it has changed.
 async fn look_again(endpoint: Weak<StockEndpoint>) {
     let mut pause = LOOK_AGAIN;
+    let mut cleaned: Option<tokio::time::Instant> = None;
     loop {
         tokio::time::sleep(pause).await;
         let Some(endpoint) = endpoint.upgrade() else { return };
         // Before the first comparison there is nothing to compare with.
-        if !lock(&endpoint.place.tuning).watch || !endpoint.is_known() {
+        if !endpoint.is_known() {
+            continue;
+        }
+        if cleaned.is_none_or(|at| at.elapsed() >= CLEANING) {
+            endpoint.clean().await;
+            cleaned = Some(tokio::time::Instant::now());
+        }
+        if !lock(&endpoint.place.tuning).watch {
             continue;
         }
         let begun = tokio::time::Instant::now();

@@ -9,7 +9,8 @@ use evenfold_fs::disk::{Kind, Place, ReadFile, Stat, WriteFile};
 use evenfold_ssh::stock::sftp::{Attributes, FileHandle, Opening, Pending, Sftp, SftpError, status};
 use tokio::runtime::Handle;
 
-use super::disk::{SftpDisk, Shared, kind_of, times};
+use super::disk::{SftpDisk, times};
+use super::shared::{Shared, kind_of};
 
 /// Reads or writes of one file under way at once: 16 of at most 255 KiB are 4 MiB, which bridge 100 ms at 300 Mbit/s.
 const UNDER_WAY: usize = 16;

@@ -12,12 +12,15 @@ mod hosts;
 mod inodes;
 mod keeper;
 mod root;
+mod shared;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use evenfold_core::select::Select;
 use evenfold_engine::Endpoint;
 use evenfold_fs::apply::Rules;
+use evenfold_fs::versions::Keep;
 use evenfold_ssh::stock::Target;
 use evenfold_store::{RelationshipRow, Store};
 use tokio::sync::watch;
@@ -43,6 +46,10 @@ pub(crate) struct Tuning {
     pub(crate) rules: Rules,
     /// Whether it is looked at again and again.
     pub(crate) watch: bool,
+    /// How long versions are kept there.
+    pub(crate) keep: Keep,
+    /// How long parts of interrupted transfers are kept there.
+    pub(crate) lease: Duration,
 }
 
 /// Returns the host's folder of a relationship, if it has one.

@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::algorithms::stock_config;
-use crate::dial::Race;
+use crate::dial::{Race, deny_channels};
 use config::{HostSettings, at_home, look_up};
 use known::{KnownHosts, Verdict, fingerprint};
 use sftp::Sftp;
@@ -188,8 +188,11 @@ impl Login {
         })?;
         let name = variable("USER").or_else(|| variable("LOGNAME")).or_else(|| variable("USERNAME"));
         Ok(Login {
+            // A service may have no such variable; homes are called after their users.
+            local_user: name
+                .or_else(|| home.file_name().map(ToOwned::to_owned))
+                .map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned()),
             home,
-            local_user: name.map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned()),
             agent: variable("SSH_AUTH_SOCK").map(PathBuf::from),
             known_hosts,
             accept: Vec::new(),
@@ -406,8 +409,7 @@ enum Judged {
     Refuse(Box<StockError>),
 }
 
-/// What russh asks: whether the host key is the right one. Channels that the host wants to open to us are denied by
-/// russh itself, because nothing was forwarded.
+/// What russh asks: whether the host key is the right one. Channels that the host wants to open to us are denied.
 struct Verifier {
     known: KnownHosts,
     name: String,
@@ -452,4 +454,6 @@ impl client::Handler for Verifier {
         *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(judged);
         Ok(accepted)
     }
+
+    deny_channels!();
 }
