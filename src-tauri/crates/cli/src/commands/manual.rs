@@ -185,6 +185,7 @@ mod tests {
             problems: 0,
             error: None,
             retry_at: None,
+            paused_until: None,
             deliveries: None,
         };
         Transfer { outcome: outcome.into(), files: 2, bytes: 1500, left: Vec::new(), plan: None, status }

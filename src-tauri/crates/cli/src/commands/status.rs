@@ -205,6 +205,7 @@ mod tests {
             problems: 0,
             error: None,
             retry_at: None,
+            paused_until: None,
             deliveries: None,
         }
     }

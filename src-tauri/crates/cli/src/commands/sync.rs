@@ -139,6 +139,7 @@ mod tests {
             problems: 0,
             error: None,
             retry_at: None,
+            paused_until: None,
             deliveries: None,
         };
         Synced { outcome: outcome.into(), status, plan: None, files: 0, bytes: 0 }
