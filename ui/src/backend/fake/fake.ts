@@ -217,7 +217,7 @@ class Fake implements Backend {
         return reply('changes', { total, rows, travels: all - stuck, stays: stuck })
       }
       case 'transfers':
-        return reply('transfers', this.#find(request.relationship).progress ? someTransfers : [])
+        return reply('transfers', this.#find(request.relationship).progress?.phase === 'transferring' ? someTransfers : [])
       case 'why': {
         const stuck = whyNot[Number(/(\d+)\.\w+$/.exec(request.path.path)?.[1] ?? 9) % 12]
         return reply('why', {
