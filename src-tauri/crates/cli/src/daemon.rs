@@ -1,29 +1,21 @@
 //! `evenfold daemon`: the node, in the foreground, until it is told to end.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use evenfold_node::api::{ApiError, ConfigEntry, ErrorCode, Event, Reply, Request};
-use evenfold_node::config::{Flags, LogLevel, Origin};
-use evenfold_node::control::{self, Listener, Service};
-use evenfold_node::home::Home;
+use evenfold_node::api::{ApiError, ErrorCode};
+use evenfold_node::config::{Flags, LogLevel};
+use evenfold_node::host::Host;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 
 use crate::args::DaemonArgs;
 use crate::context::Context;
-use crate::embed;
 use crate::exit::Exit;
 use crate::logging;
 
 /// How long a short command may hold the home before we give up. Together with the start-up itself it stays below the
 /// second within which a second daemon has to say who holds the home.
 const PATIENCE: Duration = Duration::from_millis(800);
-
-/// How long an orderly end may take; after that the process just ends, which loses nothing.
-const ORDERLY: Duration = Duration::from_secs(8);
 
 /// Runs the daemon.
 ///
@@ -47,35 +39,24 @@ pub(crate) fn run(context: &Context, arguments: &DaemonArgs) -> Result<Exit, Api
     let outcome = runtime.block_on(async {
         // Asked for first, so that a signal during the start is not lost.
         let signals = Signals::new()?;
-        let name = (config.name.origin != Origin::Default).then(|| config.name.value.clone());
-        let node = embed::open_daemon(home, config.listen.value.clone(), name).await?;
-        let listener = Listener::bind(home, &lock).map_err(|error| {
-            let message = format!("the control socket of {} cannot be made: {error}", home.dir().display());
-            ApiError::new(ErrorCode::Io, message).with_hint("Give a home on a local disk with --home DIR.")
-        })?;
-        let service = Daemon { node: node.service(), home: home.clone(), config: config.entries() };
+        let host = Host::open(home, &config, lock).await?;
         notify(NotifyState::Ready);
-        tracing::info!(home = %home.dir().display(), socket = %listener.path().display(), "the daemon is ready");
+        let ended = host.ended();
         let asked = async {
             tokio::select! {
                 () = signals.any() => tracing::info!("a signal asks the daemon to end"),
-                () = node.ended() => tracing::info!("a command asks the daemon to end"),
+                () = ended => tracing::info!("a command asks the daemon to end"),
             }
             notify(NotifyState::Stopping);
         };
-        control::serve(listener, Arc::new(service), asked).await;
-        if tokio::time::timeout(ORDERLY, node.shutdown()).await.is_err() {
-            tracing::warn!("the node did not end in time; nothing is lost, the next start looks at everything");
-        }
-        tracing::info!("the daemon has ended");
-        Ok(Exit::Done)
+        Ok(host.run(asked).await)
     });
     if let Err(error) = &outcome {
         tracing::error!("{error}");
     }
     runtime.shutdown_timeout(Duration::from_secs(1));
-    drop(lock);
-    outcome
+    // Others may have the home only now that nothing of ours runs any more.
+    outcome.map(drop).map(|()| Exit::Done)
 }
 
 /// Tells systemd, if it started us.
@@ -107,31 +88,6 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// The node, with what only its process knows: its settings and its log.
-struct Daemon<S> {
-    node: S,
-    home: Home,
-    config: Vec<ConfigEntry>,
-}
-
-#[async_trait]
-impl<S: Service> Service for Daemon<S> {
-    async fn call(&self, request: Request, events: mpsc::Sender<Event>) -> Result<Reply, ApiError> {
-        match request {
-            Request::ConfigShow => Ok(Reply::Config(self.config.clone())),
-            Request::Log { lines } => {
-                let home = self.home.clone();
-                let read = tokio::task::spawn_blocking(move || logging::newest_lines(&home, lines as usize));
-                match read.await {
-                    Ok(read) => read.map(Reply::Log),
-                    Err(error) => Err(ApiError::new(ErrorCode::Internal, error.to_string())),
-                }
-            }
-            other => self.node.call(other, events).await,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The node in this process: for the daemon, and for a command where no daemon runs.
+//! The node in this process, for a command where no daemon runs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,11 +20,6 @@ impl Embedded {
     /// Returns what answers requests.
     pub(crate) fn service(&self) -> impl Service + use<> {
         NodeService(Arc::clone(&self.node))
-    }
-
-    /// Waits until a request asks the node to end.
-    pub(crate) async fn ended(&self) {
-        self.node.ended().await;
     }
 
     /// Ends it in an orderly way.
@@ -62,18 +57,5 @@ pub(crate) async fn open_node(home: &Home, options: Options) -> Result<Embedded,
             }
         },
     };
-    Ok(Embedded { node })
-}
-
-/// Opens the node of a home to run on its own. The caller holds the home's lock.
-///
-/// # Errors
-/// When the node cannot be opened or cannot listen.
-pub(crate) async fn open_daemon(
-    home: &Home,
-    listen: Vec<SocketAddr>,
-    name: Option<String>,
-) -> Result<Embedded, ApiError> {
-    let node = Node::open(home, NodeOptions { listen, name, serve_network: true }).await?;
     Ok(Embedded { node })
 }

@@ -20,7 +20,7 @@ use evenfold_core::{Dir, Entry, File, ProblemKind, RelPath};
 
 use crate::apply::{Applied, ApplyError, Progress, Rules, Site};
 use crate::cache::{self, CacheDelta, CacheRow, Ledger, MAX_DELTA};
-use crate::disk::Disk;
+use crate::disk::{Disk, Place, ReadFile};
 use crate::hash::Hashing;
 use crate::index::{Index, Keys};
 use crate::marker::{self, Identity, Marker};
@@ -411,6 +411,17 @@ impl<D: Disk> Replica<D> {
     /// Those of listing.
     pub fn versions(&self, path: &RelPath) -> io::Result<Vec<Version>> {
         crate::versions::versions(&*self.disk, path)
+    }
+
+    /// Opens what stands at a path, or a version of it, for reading; links are not followed.
+    ///
+    /// # Errors
+    /// `NotFound` when it is not there, otherwise what the system says: only files can be opened.
+    pub fn open_file(&self, path: &RelPath, version: Option<&str>) -> io::Result<Box<dyn ReadFile>> {
+        match version {
+            Some(id) => crate::versions::open(&*self.disk, id, path),
+            None => self.disk.open(&Place::User(path.clone())),
+        }
     }
 
     /// Brings a version back to `to`; what stands there becomes a version itself. The next scan sees it.

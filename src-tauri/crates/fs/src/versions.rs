@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use evenfold_core::{Mtime, Name, RelPath};
 
-use crate::disk::{Disk, Kind, Place};
+use crate::disk::{Disk, Kind, Place, ReadFile};
 use crate::own;
 
 /// An earlier content of a path.
@@ -105,6 +105,16 @@ fn drop_sets<D: Disk>(disk: &D, keep: &Keep) -> io::Result<Dropped> {
         }
     }
     Ok(dropped)
+}
+
+/// Opens the file that a version of `path` is, for reading. Blocks.
+///
+/// # Errors
+/// `NotFound` when there is no such version, otherwise what the system says: a directory or link cannot be opened.
+pub fn open<D: Disk>(disk: &D, id: &str, path: &RelPath) -> io::Result<Box<dyn ReadFile>> {
+    // An id is the name of a directory: only what we name so ourselves may become a part of a path.
+    time_of(id).ok_or(io::ErrorKind::NotFound)?;
+    disk.open(&Place::Own(place(id, path)))
 }
 
 /// Returns where a version lies below Evenfold's own folder.

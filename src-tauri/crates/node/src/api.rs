@@ -297,6 +297,25 @@ pub enum Request {
         /// Name of the machine whose content is right.
         from: String,
     },
+    /// The content of a file below the folder of a relationship, or of one of its versions, to be shown; links are
+    /// not followed. Reply: [`Reply::Content`].
+    Content {
+        /// Name or id.
+        relationship: String,
+        /// Path below the root.
+        path: PathText,
+        /// This version of it; what stands there now if absent.
+        version: Option<String>,
+        /// A larger file is not read (at most 16 MiB).
+        max_bytes: u64,
+    },
+    /// Counts what a folder holds, before it is shared or joined. Reply: [`Reply::Folder`].
+    Folder {
+        /// Absolute path.
+        path: PathText,
+        /// What shall be left out, in gitignore syntax.
+        patterns: Vec<String>,
+    },
     /// Checks the node itself. Reply: [`Reply::Doctor`].
     Doctor,
     /// Drops what retention no longer keeps. Reply: [`Reply::Gc`].
@@ -492,6 +511,10 @@ pub enum Reply {
     Versions(Vec<VersionInfo>),
     /// What was restored.
     Restored(Restored),
+    /// A content to be shown.
+    Content(Content),
+    /// What a folder holds.
+    Folder(Folder),
     /// Findings of the self-check.
     Doctor(Vec<DoctorFinding>),
     /// What was dropped.

@@ -99,6 +99,10 @@ impl Service for NodeService {
             Request::Heal { relationship, path, from } => {
                 Reply::Restored(node.heal(&relationship, &path, &from).await?)
             }
+            Request::Content { relationship, path, version, max_bytes } => {
+                Reply::Content(node.content(&relationship, &path, version, max_bytes).await?)
+            }
+            Request::Folder { path, patterns } => Reply::Folder(crate::folder::count(&path, patterns).await?),
             Request::Doctor => Reply::Doctor(node.doctor().await?),
             Request::Gc => Reply::Gc(node.gc().await?),
             Request::PeerShares { peer } => Reply::PeerShares(node.peer_shares(&peer).await?),

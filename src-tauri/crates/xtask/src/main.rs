@@ -10,6 +10,7 @@ mod args;
 mod bench;
 mod corpus;
 mod demo;
+mod desktop;
 mod node;
 mod package;
 mod rng;
@@ -34,10 +35,12 @@ cargo xtask VERB [OPTIONS]
   test [--quick]         everything that must pass: format, lints, tidy, tests, doc tests
   tidy                   the project's own rules only (layers, sizes, licences, links)
   ci                     what a build server runs: the same as test
+  desktop [--build]      build the desktop application and test it on a screen
   demo [--files N]       see two nodes pair, sync, disagree and recover on this machine
   bench [--only NAME]    measure against rsync over ssh, in one run
   sim [ARGS…]            the multi-node simulator: exhaustive, --histories N, --seed S
-  package [--check]      Debian package and tarball of the headless evenfold
+  package [--check]      Debian and RPM packages and a tarball; --desktop for the
+                         desktop application, too
 
 cargo xtask VERB --help says more about each.
 ";
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::main(args),
         "ci" => test::ci(args),
         "demo" => demo::main(args),
+        "desktop" => desktop::main(args),
         "bench" => bench::main(args),
         "package" => package::main(args),
         "sim" => sim::main(args),

@@ -10,7 +10,8 @@ use crate::shell;
 const HELP: &str = "\
 cargo xtask setup [--dry-run] [--deny]
 
-Installs whatever is missing for building, testing, measuring and packaging:
+Installs whatever is missing for building, testing, measuring and packaging,
+the desktop application among it:
 Debian packages (through apt-get, with sudo if not root), rustfmt and clippy,
 cargo-nextest. Steps that are not needed are skipped.
 
@@ -28,17 +29,18 @@ pub(crate) enum For {
     Test,
     Bench,
     Package,
+    Desktop,
 }
 
 struct Debian {
     package: &'static str,
-    /// Present when all of these programs are found.
+    /// Present when all of these programs are found; one that ends in `.pc` is a library as pkg-config knows it.
     programs: &'static [&'static str],
     needed: &'static [For],
     why: &'static str,
 }
 
-const DEBIAN: [Debian; 7] = [
+const DEBIAN: [Debian; 18] = [
     Debian {
         package: "build-essential",
         programs: &["cc", "ar"],
@@ -81,6 +83,62 @@ const DEBIAN: [Debian; 7] = [
         needed: &[For::Package],
         why: "builds the Debian package",
     },
+    Debian {
+        package: "libwebkit2gtk-4.1-dev",
+        programs: &["webkit2gtk-4.1.pc"],
+        needed: &[For::Desktop],
+        why: "the web view of the desktop application",
+    },
+    Debian {
+        package: "webkit2gtk-driver",
+        programs: &["WebKitWebDriver"],
+        needed: &[For::Desktop],
+        why: "tests look into the window",
+    },
+    Debian { package: "xvfb", programs: &["Xvfb"], needed: &[For::Desktop], why: "a screen for each test" },
+    Debian {
+        package: "dbus",
+        programs: &["dbus-daemon"],
+        needed: &[For::Desktop],
+        why: "a session bus for each test",
+    },
+    Debian {
+        package: "openbox",
+        programs: &["openbox"],
+        needed: &[For::Desktop],
+        why: "closes windows as a person does",
+    },
+    Debian { package: "wmctrl", programs: &["wmctrl"], needed: &[For::Desktop], why: "the same" },
+    Debian {
+        package: "xdotool",
+        programs: &["xdotool"],
+        needed: &[For::Desktop],
+        why: "finds windows on the screen",
+    },
+    Debian {
+        package: "desktop-file-utils",
+        programs: &["desktop-file-validate"],
+        needed: &[For::Desktop, For::Package],
+        why: "checks the desktop entries",
+    },
+    Debian {
+        package: "appstream",
+        programs: &["appstreamcli"],
+        needed: &[For::Package],
+        why: "checks what software centres show",
+    },
+    Debian {
+        package: "rpm",
+        programs: &["rpmbuild"],
+        needed: &[For::Package],
+        why: "builds the RPM package",
+    },
+    Debian {
+        package: "dpkg-dev",
+        programs: &["dpkg-shlibdeps"],
+        needed: &[For::Package],
+        why: "finds the libraries that the desktop needs",
+    },
 ];
 
 /// `cargo xtask setup`.
@@ -89,7 +147,7 @@ pub(crate) fn main(mut args: Args) -> Result<()> {
     let dry = args.flag("--dry-run");
     let deny = args.flag("--deny");
     args.finish()?;
-    ensure(&[For::Build, For::Test, For::Bench, For::Package], dry)?;
+    ensure(&[For::Build, For::Test, For::Bench, For::Package, For::Desktop], dry)?;
     components(dry)?;
     nextest(dry)?;
     if deny {
@@ -114,7 +172,7 @@ pub(crate) fn nextest(dry: bool) -> Result<()> {
 pub(crate) fn ensure(purposes: &[For], dry: bool) -> Result<()> {
     let mut missing = Vec::new();
     for entry in DEBIAN.iter().filter(|entry| entry.needed.iter().any(|need| purposes.contains(need))) {
-        if entry.programs.iter().all(|program| shell::find(program).is_some()) {
+        if entry.programs.iter().all(|program| is_there(program)) {
             println!("setup: {} is there", entry.package);
         } else {
             println!("setup: {} is missing ({})", entry.package, entry.why);
@@ -143,6 +201,13 @@ pub(crate) fn ensure(purposes: &[For], dry: bool) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn is_there(program: &str) -> bool {
+    match program.strip_suffix(".pc") {
+        Some(library) => shell::succeeds(Command::new("pkg-config").args(["--exists", library])),
+        None => shell::find(program).is_some(),
+    }
 }
 
 /// What has to stand before a command so that it runs as root; `None` if there is no way.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::args::Args;
 use crate::setup::{self, For};
 use crate::summary::{self, Counts};
-use crate::{shell, stats, tidy};
+use crate::{desktop, shell, stats, tidy};
 
 const HELP: &str = "\
 cargo xtask test [--quick]
@@ -18,7 +18,11 @@ set-up, format, tidy (the project's own rules), clippy, all tests with nextest
 histories and the exhaustive check of small trees), doc tests, and cargo-deny
 where it is installed (`cargo xtask setup --deny`).
 
-  --quick   leave out the end-to-end scenarios, the simulator and the doc tests
+The desktop application comes last, where it can be built: see
+`cargo xtask desktop --help`.
+
+  --quick   leave out the end-to-end scenarios, the simulator, the doc tests and
+            the desktop application
 
 The last line is `N passed, M failed`.
 ";
@@ -62,7 +66,7 @@ fn all(steps: &mut Steps, quick: bool) -> Result<()> {
     steps.run("format", |_| shell::run(shell::cargo().args(["fmt", "--all", "--check"])))?;
     steps.run("tidy", |_| tidy::check())?;
     steps.run("clippy", |_| {
-        shell::run(shell::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+        shell::run(shell::cargo().args(["clippy", "--all-targets", "--", "-D", "warnings"]))
     })?;
     steps.run("tests", |counts| tests(counts, quick))?;
     if !quick {
@@ -73,6 +77,11 @@ fn all(steps: &mut Steps, quick: bool) -> Result<()> {
             println!(
                 "cargo-deny is not installed: licences and sources were checked by tidy, advisories were not"
             );
+        }
+        // Where WebKit or Node.js cannot be had, everything else is still worth testing.
+        match desktop::prepare() {
+            Ok(()) => steps.run("desktop", desktop::check)?,
+            Err(error) => println!("THE DESKTOP APPLICATION WAS NOT TESTED: {error:#}"),
         }
     }
     Ok(())
@@ -105,13 +114,22 @@ fn tests(counts: &mut Counts, quick: bool) -> Result<()> {
     let with_nextest = shell::succeeds(shell::cargo().args(["nextest", "--version"]));
     let mut command = shell::cargo();
     if with_nextest {
-        command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+        command.args(["nextest", "run", "--no-fail-fast"]);
         if quick {
             command.args(["--filterset", QUICK]);
         }
     } else {
         println!("cargo-nextest could not be installed; `cargo test` does the same more slowly");
-        command.args(["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]);
+        command.args([
+            "test",
+            "--workspace",
+            "--exclude",
+            "evenfold-desktop",
+            "--lib",
+            "--bins",
+            "--tests",
+            "--no-fail-fast",
+        ]);
         if quick {
             command.args(["--exclude", "evenfold-cli", "--exclude", "evenfold-testkit"]);
         }
@@ -138,7 +156,7 @@ fn deny() -> Result<()> {
 }
 
 fn doc_tests(counts: &mut Counts) -> Result<()> {
-    let (status, output) = shell::run_and_keep(shell::cargo().args(["test", "--workspace", "--doc"]))?;
+    let (status, output) = shell::run_and_keep(shell::cargo().args(["test", "--doc"]))?;
     *counts = counts.plus(summary::cargo_test(&output));
     if !status.success() {
         bail!("doc tests failed");

@@ -10,8 +10,8 @@ use evenfold_node::api::{ApiError, ErrorCode};
 use crate::args::LogArgs;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::logging;
 use crate::out::{Line, note};
+use evenfold_node::log;
 
 /// How often the file is looked at while following.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -23,7 +23,7 @@ pub(crate) async fn run(context: &mut Context, arguments: LogArgs) -> Result<Exi
     let file = context.home.log_file();
     // Taken first, so that what is written meanwhile is shown after the newest lines, not lost.
     let mut follower = Follower::at_end(file.clone());
-    let lines = logging::newest_lines(&context.home, usize::try_from(arguments.lines).unwrap_or(usize::MAX))?;
+    let lines = log::newest_lines(&context.home, usize::try_from(arguments.lines).unwrap_or(usize::MAX))?;
     if context.out.is_json() && !arguments.follow {
         context.out.document(&serde_json::json!({ "lines": lines }))?;
         return Ok(Exit::Done);

@@ -560,6 +560,40 @@ pub struct Restored {
     pub replaced: Option<String>,
 }
 
+/// The content of a file, as far as it can be shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Content {
+    /// `text`, `image`, `binary`, `too-large`.
+    pub kind: String,
+    /// Bytes.
+    pub size: u64,
+    /// The text.
+    pub text: Option<String>,
+    /// The picture as a `data:` address.
+    pub data_url: Option<String>,
+}
+
+/// What a folder holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Folder {
+    /// Files and links that would take part.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that the patterns leave out.
+    pub ignored: u64,
+    /// Their bytes.
+    pub ignored_bytes: u64,
+    /// Directories that cannot be listed.
+    pub unreadable: u64,
+    /// Free bytes of the file system, for this user.
+    pub free_bytes: Option<u64>,
+    /// Whether everything was counted; a very large folder is given up after some seconds.
+    pub complete: bool,
+}
+
 /// A finding of the self-check.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]

@@ -109,10 +109,18 @@ impl Home {
     /// # Errors
     /// When another process holds it, or the lock file cannot be used.
     pub fn lock_for_daemon(&self, patience: Duration) -> Result<HomeLock, LockError> {
+        self.lock_to_host("daemon", patience)
+    }
+
+    /// The same for a process that is called something else for the others' messages.
+    ///
+    /// # Errors
+    /// When another process holds it, or the lock file cannot be used.
+    pub fn lock_to_host(&self, what: &str, patience: Duration) -> Result<HomeLock, LockError> {
         let began = Instant::now();
         // Whoever asks whether there is a daemon holds this one for a moment.
-        let daemon = self.take(&self.daemon_lock(), "daemon", patience / 4)?;
-        let engine = self.take(&self.engine_lock(), "daemon", patience.saturating_sub(began.elapsed()))?;
+        let daemon = self.take(&self.daemon_lock(), what, patience / 4)?;
+        let engine = self.take(&self.engine_lock(), what, patience.saturating_sub(began.elapsed()))?;
         Ok(HomeLock { _daemon: Some(daemon), _engine: engine })
     }
 

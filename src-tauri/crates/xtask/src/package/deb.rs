@@ -1,4 +1,4 @@
-//! The Debian package.
+//! Debian packages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,23 +6,22 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{SOON, VERSION, run_version, said};
+use super::{Packed, SOON, VERSION, run_version, said};
 use crate::{shell, tree};
 
-/// Builds it from a filled stage, which stays as it is.
-pub(super) fn build(stage: &Path, out: &Path) -> Result<PathBuf> {
+/// Builds one from a filled stage, which stays as it is.
+pub(super) fn build(what: &Packed, depends: &str, stage: &Path, out: &Path) -> Result<PathBuf> {
     let dir = out.join("deb");
     said(Command::new("cp").arg("-a").arg(stage).arg(&dir))?;
-    let program = dir.join("usr/bin/evenfold");
     let (_, bytes) = tree::size(&dir)?;
     let architecture = said(Command::new("dpkg").arg("--print-architecture"))?.trim().to_owned();
-    let template = shell::root().join("installers/deb/control.in");
+    let template = shell::root().join("installers/deb").join(what.control);
     let control = fs::read_to_string(&template)
         .with_context(|| template.display().to_string())?
         .replace("@VERSION@", VERSION)
         .replace("@ARCHITECTURE@", &architecture)
         .replace("@INSTALLED_SIZE@", &bytes.div_ceil(1024).to_string())
-        .replace("@DEPENDS@", &dependencies(&program)?);
+        .replace("@DEPENDS@", depends);
     let sums = said(
         Command::new("sh")
             .current_dir(&dir)
@@ -31,15 +30,15 @@ pub(super) fn build(stage: &Path, out: &Path) -> Result<PathBuf> {
     fs::create_dir(dir.join("DEBIAN"))?;
     fs::write(dir.join("DEBIAN/control"), control)?;
     fs::write(dir.join("DEBIAN/md5sums"), sums)?;
-    let package = out.join(format!("evenfold_{VERSION}_{architecture}.deb"));
+    let package = out.join(format!("{}_{VERSION}_{architecture}.deb", what.name));
     // Everything belongs to root, whoever builds.
     said(Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(&dir).arg(&package))?;
     fs::remove_dir_all(&dir)?;
     Ok(package)
 }
 
-/// What the program needs at run time, read from the program itself.
-fn dependencies(program: &Path) -> Result<String> {
+/// What the headless program needs at run time, read from the program itself.
+pub(super) fn dependencies(program: &Path) -> Result<String> {
     let dynamic = said(Command::new("objdump").arg("-p").arg(program))?;
     let mut found = Vec::new();
     if let Some((major, minor)) = newest_glibc(&dynamic) {
@@ -74,7 +73,7 @@ fn needed(dynamic: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Installs it into an empty root, runs it, removes it, and looks at what is left.
-pub(super) fn check(package: &Path, root: &Path) -> Result<()> {
+pub(super) fn check(what: &Packed, package: &Path, root: &Path) -> Result<()> {
     let admin = root.join("var/lib/dpkg");
     for dir in ["info", "updates"] {
         fs::create_dir_all(admin.join(dir))?;
@@ -90,21 +89,18 @@ pub(super) fn check(package: &Path, root: &Path) -> Result<()> {
         command
     };
     said(dpkg().arg("--install").arg(package))?;
-    run_version(&root.join("usr/bin/evenfold"))?;
-    for installed in [
-        "usr/share/man/man1/evenfold.1.gz",
-        "usr/share/doc/evenfold/copyright",
-        "usr/share/doc/evenfold/changelog.gz",
-        "usr/lib/systemd/user/evenfold.service",
-        "usr/share/bash-completion/completions/evenfold",
-    ] {
-        if fs::metadata(root.join(installed)).with_context(|| installed.to_owned())?.len() == 0 {
+    let program = root.join("usr/bin").join(what.program);
+    run_version(&program)?;
+    for installed in what.installs {
+        if fs::metadata(root.join(installed)).with_context(|| (*installed).to_owned())?.len() == 0 {
             bail!("{installed} is empty");
         }
     }
-    units(root)?;
-    said(dpkg().args(["--purge", "evenfold"]))?;
-    if root.join("usr/bin/evenfold").exists() || root.join("usr/share/doc/evenfold").exists() {
+    if root.join("usr/lib/systemd").exists() {
+        units(root)?;
+    }
+    said(dpkg().args(["--purge", what.name]))?;
+    if program.exists() || root.join("usr/share/doc").join(what.name).exists() {
         bail!("after its removal, files are left below {}", root.display());
     }
     Ok(())

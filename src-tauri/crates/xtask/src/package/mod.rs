@@ -1,6 +1,8 @@
-//! `cargo xtask package`: what users install of the headless node, built and tried out here.
+//! `cargo xtask package`: what users install, built and tried out here.
 
 mod deb;
+mod desktop;
+mod rpm;
 mod stage;
 mod tarball;
 
@@ -16,47 +18,112 @@ use crate::setup::{self, For};
 use crate::{node, shell, stats};
 
 const HELP: &str = "\
-cargo xtask package [--check] [--program PATH]
+cargo xtask package [--check] [--desktop] [--program PATH] [--desktop-program PATH]
 
-Builds the Debian package and the tarball of the headless evenfold into
-target/package: the program, man pages, shell completions, systemd units.
+Builds the Debian and RPM packages and the tarball of the headless evenfold
+into target/package: the program, man pages, shell completions, systemd units.
 
-  --check         also install the package into an empty root, run the program
+  --desktop       also the Debian and RPM packages of the desktop application:
+                  program, desktop entry, AppStream metadata, icons
+  --check         also install each package into an empty root, run the program
                   there, remove it, and see that nothing is left; run the
                   tarball's program, too
   --program PATH  pack this evenfold instead of building one
+  --desktop-program PATH
+                  the same for evenfold-desktop
 ";
 
 /// The workspace's version, which every package of it shares.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How long the small helper programs may take.
-const SOON: Duration = Duration::from_secs(120);
+/// How long the helper programs may take; compressing a package is the slowest of what they do.
+const SOON: Duration = Duration::from_secs(900);
+
+/// A package: how it is called and described, and what it has to hold.
+pub(crate) struct Packed {
+    name: &'static str,
+    program: &'static str,
+    /// Description of the Debian package, in `installers/deb`.
+    control: &'static str,
+    /// Files that must be there and not empty once it is installed.
+    installs: &'static [&'static str],
+}
+
+const HEADLESS: Packed = Packed {
+    name: "evenfold",
+    program: "evenfold",
+    control: "control.in",
+    installs: &[
+        "usr/share/man/man1/evenfold.1.gz",
+        "usr/share/doc/evenfold/copyright",
+        "usr/share/doc/evenfold/changelog.gz",
+        "usr/lib/systemd/user/evenfold.service",
+        "usr/share/bash-completion/completions/evenfold",
+    ],
+};
+
+const DESKTOP: Packed = Packed {
+    name: "evenfold-desktop",
+    program: "evenfold-desktop",
+    control: "desktop.control.in",
+    installs: &[
+        "usr/share/applications/app.evenfold.desktop.desktop",
+        "usr/share/metainfo/app.evenfold.desktop.metainfo.xml",
+        "usr/share/icons/hicolor/48x48/apps/evenfold.png",
+        "usr/share/icons/hicolor/scalable/apps/evenfold.svg",
+        "usr/share/icons/hicolor/symbolic/apps/evenfold-symbolic.svg",
+        "usr/share/doc/evenfold-desktop/copyright",
+        "usr/share/doc/evenfold-desktop/changelog.gz",
+    ],
+};
 
 /// `cargo xtask package`.
 pub(crate) fn main(mut args: Args) -> Result<()> {
     args.help(HELP)?;
     let check = args.flag("--check");
     let program = args.value("--program")?.map(PathBuf::from);
+    let desktop_program = args.value("--desktop-program")?.map(PathBuf::from);
+    let with_desktop = args.flag("--desktop") || desktop_program.is_some();
     args.finish()?;
     setup::ensure(&[For::Build, For::Package], false)?;
     let program = program.map_or_else(|| node::build("release"), Ok)?;
+    let desktop_program = match (with_desktop, desktop_program) {
+        (false, _) => None,
+        (true, Some(program)) => Some(program),
+        (true, None) => Some(crate::desktop::build("release")?),
+    };
     let out = shell::target_dir().join("package");
     if out.exists() {
         fs::remove_dir_all(&out).with_context(|| out.display().to_string())?;
     }
     let stage = out.join("stage");
     stage::fill(&program, &stage)?;
-    let packages = [deb::build(&stage, &out)?, tarball::build(&stage, &out)?];
+    let depends = deb::dependencies(&stage.join("usr/bin/evenfold"))?;
+    let mut debs = vec![(&HEADLESS, deb::build(&HEADLESS, &depends, &stage, &out)?)];
+    let mut rpms = vec![(&HEADLESS, rpm::build(&HEADLESS, &stage, &out)?)];
+    let tarball = tarball::build(&stage, &out)?;
+    if let Some(program) = desktop_program {
+        let stage = out.join("stage-desktop");
+        desktop::fill(&program, &stage)?;
+        let depends = desktop::dependencies(&stage.join("usr/bin/evenfold-desktop"), &out)?;
+        debs.push((&DESKTOP, deb::build(&DESKTOP, &depends, &stage, &out)?));
+        rpms.push((&DESKTOP, rpm::build(&DESKTOP, &stage, &out)?));
+    }
+    let mut packages: Vec<PathBuf> = debs.iter().chain(&rpms).map(|(_, package)| package.clone()).collect();
+    packages.push(tarball.clone());
     checksums(&out, &packages)?;
     for package in &packages {
         let size = fs::metadata(package)?.len();
         println!("package: {} ({})", package.display(), stats::bytes(size as f64));
     }
     if check {
-        let [deb, tarball] = &packages;
-        deb::check(deb, &out.join("root"))?;
-        tarball::check(tarball, &out.join("unpacked"))?;
+        for (what, package) in &debs {
+            deb::check(what, package, &out.join(format!("root-deb-{}", what.name)))?;
+        }
+        for (what, package) in &rpms {
+            rpm::check(what, package, &out.join(format!("root-rpm-{}", what.name)))?;
+        }
+        tarball::check(&tarball, &out.join("unpacked"))?;
         println!("package: installed, run and removed without a trace");
     }
     Ok(())

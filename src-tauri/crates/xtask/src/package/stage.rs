@@ -67,11 +67,12 @@ fn man_pages(program: &Path, stage: &Path) -> Result<()> {
 }
 
 /// Without name and time in the result, so that equal contents give equal packages.
-fn compress(path: &Path) -> Result<()> {
+pub(super) fn compress(path: &Path) -> Result<()> {
     said(Command::new("gzip").args(["-9", "--no-name"]).arg(path)).map(|_| ())
 }
 
-fn put(stage: &Path, to: &str, content: &[u8], mode: u32) -> Result<()> {
+/// Writes one file of the stage, with the directories above it.
+pub(super) fn put(stage: &Path, to: &str, content: &[u8], mode: u32) -> Result<()> {
     let path = stage.join(to);
     for dir in path.ancestors().skip(1).take_while(|dir| dir.starts_with(stage)) {
         fs::create_dir_all(dir)?;

@@ -1,0 +1,171 @@
+//! `cargo xtask desktop`: the desktop application built and tried out: its window's pages, its lints, its tests on a screen
+//! of their own. Apart from everything else, because it needs WebKit, GTK and Node.js.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::args::Args;
+use crate::setup::{self, For};
+use crate::shell;
+use crate::summary::{self, Counts};
+
+const HELP: &str = "\
+cargo xtask desktop [--build] [--run [ARGUMENTS…]]
+
+Builds the window's pages (npm), the application and the command line that its
+tests use, checks the generated types, lints, and runs its tests: the real
+application on an X server, session bus and home of each test's own. Needs
+WebKitGTK and its WebDriver, installed by apt-get when they are missing, and
+Node.js 20.19 or newer.
+
+  --build   only build
+  --run     build, then run the application here; what follows is for it
+
+The last line is `N passed, M failed`.
+";
+
+/// The oldest Node.js that builds the pages.
+const NODE: (u32, u32) = (20, 19);
+
+/// `cargo xtask desktop`.
+pub(crate) fn main(mut args: Args) -> Result<()> {
+    args.help(HELP)?;
+    if args.flag("--run") {
+        build("dev")?;
+        let program = program("dev");
+        return shell::run(Command::new(program).args(args.into_rest()));
+    }
+    let only_build = args.flag("--build");
+    args.finish()?;
+    if only_build {
+        return build("dev").map(|_| ());
+    }
+    let mut counts = Counts::default();
+    let outcome = check(&mut counts);
+    println!("\n{} passed, {} failed", counts.passed, counts.failed);
+    outcome
+}
+
+/// Why the desktop cannot be built on this machine, where it cannot.
+pub(crate) fn prepare() -> Result<()> {
+    setup::ensure(&[For::Build, For::Desktop], false)?;
+    let said =
+        shell::output_within(Command::new("node").arg("--version"), std::time::Duration::from_secs(20));
+    let version =
+        said.ok().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    if !new_enough(&version) {
+        bail!("the window's pages need Node.js {}.{} or newer, and this is {version:?}", NODE.0, NODE.1);
+    }
+    Ok(())
+}
+
+fn new_enough(version: &str) -> bool {
+    let mut numbers = version.trim_start_matches('v').split('.').filter_map(|part| part.parse::<u32>().ok());
+    matches!((numbers.next(), numbers.next()), (Some(major), Some(minor)) if (major, minor) >= NODE)
+}
+
+/// Everything of the desktop that must pass.
+pub(crate) fn check(counts: &mut Counts) -> Result<()> {
+    build("dev")?;
+    for package in ["evenfold-desktop", "evenfold-node"] {
+        let mut clippy = shell::cargo();
+        clippy.args(["clippy", "--package", package, "--all-targets"]);
+        if package == "evenfold-node" {
+            clippy.args(["--features", "ts"]);
+        }
+        shell::run(clippy.args(["--", "-D", "warnings"]))?;
+    }
+    let types = ["--package", "evenfold-node", "--features", "ts", "--test", "typescript"];
+    let outcomes = [run_tests(&types, counts), run_tests(&["--package", "evenfold-desktop"], counts)];
+    outcomes.into_iter().collect()
+}
+
+fn run_tests(which: &[&str], counts: &mut Counts) -> Result<()> {
+    let with_nextest = shell::succeeds(shell::cargo().args(["nextest", "--version"]));
+    let mut command = shell::cargo();
+    command
+        .args(if with_nextest { ["nextest", "run"].as_slice() } else { &["test"] })
+        .args(which)
+        .arg("--no-fail-fast");
+    if !with_nextest {
+        // Each test has a screen of its own, which is a lot for a small machine all at once.
+        command.args(["--", "--test-threads", "2"]);
+    }
+    let (status, output) = shell::run_and_keep(&mut command)?;
+    let found = if with_nextest { summary::nextest(&output) } else { Some(summary::cargo_test(&output)) };
+    let Some(found) = found else { bail!("the tests could not be built or started") };
+    *counts = counts.plus(found);
+    if status.success() { Ok(()) } else { bail!("{} tests failed", found.failed) }
+}
+
+/// Builds pages, application and command line; returns the application.
+pub(crate) fn build(profile: &str) -> Result<PathBuf> {
+    prepare()?;
+    pages()?;
+    let mut command = shell::cargo();
+    command.args([
+        "build",
+        "--profile",
+        profile,
+        "--package",
+        "evenfold-desktop",
+        "--package",
+        "evenfold-cli",
+    ]);
+    if profile == "release" {
+        command.args(["--features", "evenfold-desktop/custom-protocol"]);
+    }
+    shell::run(&mut command)?;
+    let program = program(profile);
+    if !program.is_file() {
+        bail!("the build has left no {}", program.display());
+    }
+    Ok(program)
+}
+
+fn program(profile: &str) -> PathBuf {
+    let dir = if profile == "dev" { "debug" } else { profile };
+    shell::target_dir().join(dir).join("evenfold-desktop")
+}
+
+/// Builds the window's pages into `ui/dist`.
+fn pages() -> Result<()> {
+    let ui = shell::root().join("ui");
+    let npm = |arguments: &[&str]| {
+        let mut command = Command::new("npm");
+        command.args(arguments).current_dir(&ui);
+        shell::run(&mut command)
+    };
+    if is_older(&ui.join("node_modules/.package-lock.json"), &ui.join("package-lock.json"))? {
+        npm(&["ci", "--no-audit", "--no-fund"])?;
+    }
+    npm(&["run", "build"])
+}
+
+/// Tells whether a file is missing or was made before another one.
+fn is_older(file: &Path, than: &Path) -> Result<bool> {
+    let Ok(made) = std::fs::metadata(file).and_then(|found| found.modified()) else { return Ok(true) };
+    let other = std::fs::metadata(than).with_context(|| than.display().to_string())?;
+    Ok(made < other.modified()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_node_is_refused_before_npm_says_something_strange() {
+        for (version, expected) in [
+            ("v20.19.0", true),
+            ("v22.1.0", true),
+            ("v20.18.9", false),
+            ("v18.20.4", false),
+            ("", false),
+            ("x", false),
+        ] {
+            assert_eq!(new_enough(version), expected, "{version}");
+        }
+    }
+}
