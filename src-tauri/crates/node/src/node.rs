@@ -165,7 +165,7 @@ impl Node {
         };
         let id = row.id;
         let relationship = Relationship::start(row, mark, &around)?;
-        if crate::delivery::delivers(&relationship.settings()) {
+        if relationship.spoke().is_none() && crate::delivery::delivers(&relationship.settings()) {
             relationship.set_delivery(self.start_delivery(&relationship).await?);
         }
         lock(&self.relationships).insert(id, Arc::clone(&relationship));

@@ -261,14 +261,14 @@ impl TestNode {
     #[track_caller]
     pub fn restart_with(&mut self, variable: &str, value: &str) {
         self.spawn(&[(variable, value)]);
-        self.until_it_answers();
+        self.until_it_answers(&[(variable, value)]);
     }
 
     /// Starts the daemon again, on the same home and port, and waits until it answers.
     #[track_caller]
     pub fn restart(&mut self) {
         self.spawn(&[]);
-        self.until_it_answers();
+        self.until_it_answers(&[]);
     }
 
     #[track_caller]
@@ -286,10 +286,16 @@ impl TestNode {
     }
 
     #[track_caller]
-    fn until_it_answers(&mut self) {
+    fn until_it_answers(&mut self, environment: &[(&str, &str)]) {
         let began = Instant::now();
         loop {
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            if ended.is_some_and(|status| status.code() == Some(7)) && began.elapsed() < LIMIT {
+                // Our own question was there first and held the home for a moment, on a busy machine.
+                self.child = None;
+                self.spawn(environment);
+                continue;
+            }
             assert!(
                 ended.is_none(),
                 "the daemon of {} ended at once: {ended:?}\n{}",
