@@ -42,6 +42,11 @@ compared_at: string | null,
 counts: Counts,
 /** Bytes by finding. */
 bytes: Counts,
+/**
+ * Files that count as in sync by size and time, while what is known of their contents differs; only a deep check
+ * tells which of them are damaged.
+ */
+suspects: number,
 /** What is not in sync, path by path. */
 items: Array<CheckItem>, };
 
@@ -203,6 +208,17 @@ files: number,
 /** Bytes. */
 bytes: number, };
 
+/** Files of equal content. */
+export type Duplicates = {
+/** Beginning of the content's digest. */
+digest: string,
+/** Bytes of one of them. */
+size: number,
+/** How many there are. */
+count: number,
+/** The first of them by path. */
+paths: Array<PathText>, };
+
 /** An endpoint of a relationship. */
 export type EndpointStatus = {
 /** Name of the machine. */
@@ -213,6 +229,25 @@ role: string,
 online: boolean,
 /** When it was last heard of, RFC 3339. */
 last_seen: string | null, } & Partial<PathText>;
+
+/** What an endpoint holds. */
+export type EndpointSummary = {
+/** Name of the machine. */
+node: string,
+/** Whether it could be looked at; otherwise the numbers are 0 and say nothing. */
+known: boolean,
+/** Whether all of it could be looked at. */
+complete: boolean,
+/** Files and links. */
+files: number,
+/** Folders. */
+folders: number,
+/** Bytes. */
+bytes: number,
+/** Paths that could not be looked at or cannot take part. */
+errors: number,
+/** The last time that it was looked at as a whole. */
+last_scan: ScanInfo | null, };
 
 /** Stable codes of errors. */
 export type ErrorCode = "usage" | "setting" | "not-found" | "exists" | "folder" | "unreachable" | "key-changed" | "key-unknown" | "key-encrypted" | "refused" | "pairing-failed" | "held" | "plan-outdated" | "already-running" | "store" | "timeout" | "io" | "internal";
@@ -234,6 +269,19 @@ id: string, } | { "event": "progress",
 id: string,
 /** How far. */
 progress: Progress, } | { "event": "peers" };
+
+/** A path whose name was looked for. */
+export type FoundPath = {
+/** Machines that have it. */
+nodes: Array<string>,
+/** `file`, `folder`, `link`, `unknown`. */
+kind: string,
+/** Bytes, of the first machine's. */
+size: number,
+/** The path; bytes that are not UTF-8 are replaced. */
+path: string,
+/** The exact bytes in base64, only where `path` had to replace some. */
+path_bytes?: string | null, };
 
 /** What was dropped. */
 export type GcReport = {
@@ -344,6 +392,17 @@ replaced: number,
 deleted: number,
 /** Bytes that arrive. */
 bytes: number, };
+
+/** A node on the local network. Anybody could say so: only pairing proves it. */
+export type NearbyNode = {
+/** What it calls itself. */
+name: string,
+/** The fingerprint of the key that it says is its own. */
+fingerprint: string,
+/** Where it says that it can be reached. */
+addresses: Array<string>,
+/** Its name here, if it is paired. */
+peer?: string | null, };
 
 /** About a node. */
 export type NodeInfo = {
@@ -555,7 +614,7 @@ retry_at: string | null,
 paused_until: string | null, };
 
 /** Answers. */
-export type Reply = { "reply": "done" } | { "reply": "node", "data": NodeInfo } | { "reply": "offer", "data": Offer } | { "reply": "paired", "data": Paired } | { "reply": "peers", "data": Array<PeerInfo> } | { "reply": "ping", "data": Ping } | { "reply": "relationship", "data": RelationshipInfo } | { "reply": "relationships", "data": Array<RelationshipInfo> } | { "reply": "preview", "data": PlanInfo } | { "reply": "status", "data": Status } | { "reply": "synced", "data": Synced } | { "reply": "transfer", "data": Transfer } | { "reply": "tracked", "data": Tracked } | { "reply": "check", "data": Check } | { "reply": "why", "data": Why } | { "reply": "conflicts", "data": Array<ConflictInfo> } | { "reply": "history", "data": Array<HistoryRow> } | { "reply": "versions", "data": Array<VersionInfo> } | { "reply": "restored", "data": Restored } | { "reply": "doctor", "data": Array<DoctorFinding> } | { "reply": "gc", "data": GcReport } | { "reply": "peer-shares", "data": Array<PeerShare> } | { "reply": "transfers", "data": Array<TransferInfo> } | { "reply": "drift-level", "data": DriftLevel } | { "reply": "drift-history", "data": Array<DriftPoint> } | { "reply": "check-items", "data": CheckItems } | { "reply": "changes", "data": PendingChanges } | { "reply": "log", "data": Array<string> } | { "reply": "config", "data": Array<ConfigEntry> };
+export type Reply = { "reply": "done" } | { "reply": "node", "data": NodeInfo } | { "reply": "offer", "data": Offer } | { "reply": "paired", "data": Paired } | { "reply": "peers", "data": Array<PeerInfo> } | { "reply": "nearby", "data": Array<NearbyNode> } | { "reply": "ping", "data": Ping } | { "reply": "relationship", "data": RelationshipInfo } | { "reply": "relationships", "data": Array<RelationshipInfo> } | { "reply": "preview", "data": PlanInfo } | { "reply": "status", "data": Status } | { "reply": "synced", "data": Synced } | { "reply": "transfer", "data": Transfer } | { "reply": "tracked", "data": Tracked } | { "reply": "check", "data": Check } | { "reply": "survey", "data": Survey } | { "reply": "why", "data": Why } | { "reply": "conflicts", "data": Array<ConflictInfo> } | { "reply": "history", "data": Array<HistoryRow> } | { "reply": "versions", "data": Array<VersionInfo> } | { "reply": "restored", "data": Restored } | { "reply": "doctor", "data": Array<DoctorFinding> } | { "reply": "gc", "data": GcReport } | { "reply": "peer-shares", "data": Array<PeerShare> } | { "reply": "transfers", "data": Array<TransferInfo> } | { "reply": "drift-level", "data": DriftLevel } | { "reply": "drift-history", "data": Array<DriftPoint> } | { "reply": "check-items", "data": CheckItems } | { "reply": "changes", "data": PendingChanges } | { "reply": "log", "data": Array<string> } | { "reply": "config", "data": Array<ConfigEntry> };
 
 /** What may be asked of a node. */
 export type Request = { "request": "node-show" } | { "request": "pair-offer",
@@ -570,8 +629,8 @@ share?: string | null, } | { "request": "pair-wait",
 code: string, } | { "request": "pair-accept",
 /** The one-time code. */
 code: string,
-/** `HOST:PORT` of the node that offered. */
-address: string, } | { "request": "peer-list" } | { "request": "peer-rename",
+/** `HOST:PORT` of the node that offered; searched for on the local network if absent. */
+address?: string | null, } | { "request": "nearby" } | { "request": "peer-list" } | { "request": "peer-rename",
 /** Name or fingerprint. */
 peer: string,
 /** The new name. */
@@ -649,7 +708,19 @@ plan: string, } | { "request": "check",
 /** Name or id. */
 relationship: string,
 /** Hashes all contents again. */
-deep: boolean, } | { "request": "why",
+deep: boolean, } | { "request": "survey",
+/** Name or id. */
+relationship: string,
+/** Numbers by endpoint and by type of file. */
+stats: boolean,
+/** Files of equal content. */
+duplicates: boolean,
+/** Paths whose name holds this text, whatever its case; with `*` and `?`, names that match as a whole. */
+find: string | null,
+/** When the folders were looked at. */
+scans: boolean,
+/** At most so many rows of each list (default 100). */
+limit: number | null, } | { "request": "why",
 /** Name or id. */
 relationship: string,
 /** Path below the root. */
@@ -673,7 +744,13 @@ at?: string | null,
 /** this version; the newest version if neither is given. */
 version?: string | null,
 /** Another path below the root to restore to. */
-to?: PathText | null, } | { "request": "doctor" } | { "request": "gc" } | { "request": "peer-shares",
+to?: PathText | null, } | { "request": "heal",
+/** Name or id. */
+relationship: string,
+/** Path below the root. */
+path: PathText,
+/** Name of the machine whose content is right. */
+from: string, } | { "request": "doctor" } | { "request": "gc" } | { "request": "peer-shares",
 /** Name or fingerprint. */
 peer: string, } | { "request": "rel-preview",
 /** Name of the relationship. */
@@ -718,6 +795,33 @@ path: string,
 /** The exact bytes in base64, only where `path` had to replace some. */
 path_bytes?: string | null, };
 
+/** One look at a whole folder. */
+export type ScanInfo = {
+/** Name of the machine. */
+node: string,
+/** When it began, RFC 3339. */
+started: string,
+/** When it ended, RFC 3339. */
+ended: string,
+/** Whether all contents were read. */
+deep: boolean,
+/** Whether it came to its end. */
+success: boolean,
+/** Files and links. */
+files: number,
+/** Bytes. */
+bytes: number,
+/** Bytes of content that were read. */
+read: number,
+/** Paths that could not be looked at. */
+errors: number,
+/** Files looked at in a second. */
+files_per_second: number,
+/** Bytes of content read in a second. */
+bytes_per_second: number,
+/** Why it failed. */
+detail: string | null, };
+
 /** A text that is not shown in logs. */
 export type Secret = string;
 
@@ -727,6 +831,21 @@ export type Status = {
 node: NodeInfo,
 /** Its relationships. */
 relationships: Array<RelationshipStatus>, };
+
+/** A survey of the folders of a relationship. */
+export type Survey = {
+/** Whether all endpoints of this pair could be looked at. */
+complete: boolean,
+/** Numbers by endpoint. */
+endpoints: Array<EndpointSummary>,
+/** Numbers by type of file and endpoint, most bytes first. */
+types: Array<TypeSummary>,
+/** When the folders were looked at, newest first. */
+scans: Array<ScanInfo>,
+/** Files of equal content in this node's folder, most wasted bytes first. */
+duplicates: Array<Duplicates>,
+/** Where the name is. */
+found: Array<FoundPath>, };
 
 /** How a cycle ended. */
 export type Synced = {
@@ -786,6 +905,17 @@ finished: boolean,
 path: string,
 /** The exact bytes in base64, only where `path` had to replace some. */
 path_bytes?: string | null, };
+
+/** What an endpoint holds of one type of file. */
+export type TypeSummary = {
+/** Name of the machine. */
+node: string,
+/** What stands behind the last dot of the name, in small letters; empty where there is none. */
+extension: string,
+/** Files. */
+files: number,
+/** Bytes. */
+bytes: number, };
 
 /** An earlier content. */
 export type VersionInfo = {
