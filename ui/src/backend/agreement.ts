@@ -7,7 +7,7 @@ import type * as ours from './types'
 type Fits<Ours extends Theirs, Theirs> = Ours
 
 /** What no node answers yet. */
-type Ahead = 'nearby' | 'config-set'
+type Ahead = 'nearby' | 'config-set' | 'resolve-merged'
 type KnownRequest = Exclude<Request, { request: Ahead }>
 type KnownReplies = Omit<Replies, Ahead>
 type Known = { [N in keyof KnownReplies]: { reply: N; data: KnownReplies[N] } }

@@ -94,6 +94,8 @@ export interface RelationshipInfo extends PathText {
   kind: Kind
   role: Role
   hub: string | null
+  /** Its name there, where this node is not the hub. */
+  share: string | null
   members: string[]
   paused: boolean
   settings: Setting[]

@@ -150,6 +150,7 @@ function relationship(
     role,
     path: folder,
     hub: others[0]?.node ?? null,
+    share: others[0] ? name : null,
     members: [],
     paused: status.state === 'paused',
     settings: commonSettings,
