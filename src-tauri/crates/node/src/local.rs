@@ -3,6 +3,8 @@
 //! There is one of these for each relationship, shared by all pairs that use it: one scanner, one watcher, one
 //! snapshot. The disk is only touched on blocking threads.
 
+mod opening;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -17,12 +19,10 @@ use evenfold_core::{Digest, Dir, Entry, ProblemKind, RelPath};
 use evenfold_engine::ports::PIECES_IN_FLIGHT;
 use evenfold_engine::{Endpoint, EndpointError};
 use evenfold_fs::apply::{Applied, Kept, KeptWhy, Rules};
-use evenfold_fs::cache::CacheRow;
 use evenfold_fs::marker::{Identity, Marker};
 use evenfold_fs::matcher::Matcher;
 use evenfold_fs::platform::RealDisk;
-use evenfold_fs::replica::{OpenError, Options, Replica};
-use evenfold_fs::scan::ScanError;
+use evenfold_fs::replica::{Options, Replica};
 use evenfold_store::Store;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
@@ -31,6 +31,9 @@ use crate::record::now_micros;
 use crate::reopening::Reopening;
 use crate::watcher::{self, Watching};
 use crate::writing::Writing;
+
+pub(crate) use opening::{cache_row, stored_row};
+use opening::{open, scan_error};
 
 /// How late the digest cache is saved after a change.
 const SAVE_CACHE: Duration = Duration::from_secs(2);
@@ -543,61 +546,4 @@ pub(crate) async fn blocking<T: Send + 'static>(
         code: "internal".to_owned(),
         message: format!("a task ended unexpectedly: {error}"),
     })
-}
-
-fn open(root: &std::path::Path, mark: Mark, options: Options) -> Result<Replica<RealDisk>, EndpointError> {
-    let unreadable = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => EndpointError::RootMissing,
-        _ => EndpointError::RootUnreadable(error.to_string()),
-    };
-    let disk = RealDisk::open(root).map_err(unreadable)?;
-    let marker = match mark {
-        Mark::Create => Marker::Create { replica: rand::random() },
-        Mark::Expect(replica) => Marker::Expect { replica },
-        Mark::Look | Mark::Inode(_) => {
-            use std::os::unix::fs::MetadataExt as _;
-            let stat = std::fs::metadata(root).map_err(unreadable)?;
-            if let Mark::Inode(joined) = mark
-                && stat.ino() != joined
-            {
-                let detail = "another folder stands at its path, or a disk was mounted or unmounted there";
-                return Err(EndpointError::RootReplaced(detail.to_owned()));
-            }
-            Marker::FileSystem { dev: stat.dev(), ino: stat.ino() }
-        }
-    };
-    Replica::open(disk, Options { marker, ..options }).map_err(|error| match error {
-        OpenError::Root(error) => scan_error(error),
-        other => EndpointError::RootUnreadable(other.to_string()),
-    })
-}
-
-fn scan_error(error: ScanError) -> EndpointError {
-    match error {
-        ScanError::RootMissing => EndpointError::RootMissing,
-        ScanError::RootReplaced { detail } => EndpointError::RootReplaced(detail),
-        other => EndpointError::RootUnreadable(other.to_string()),
-    }
-}
-
-pub(crate) fn cache_row(row: evenfold_store::CacheRow) -> CacheRow {
-    CacheRow {
-        path: row.path,
-        ino: row.ino,
-        size: row.size,
-        mtime: row.mtime,
-        ctime: row.ctime,
-        digest: row.digest,
-    }
-}
-
-pub(crate) fn stored_row(row: CacheRow) -> evenfold_store::CacheRow {
-    evenfold_store::CacheRow {
-        path: row.path,
-        ino: row.ino,
-        size: row.size,
-        mtime: row.mtime,
-        ctime: row.ctime,
-        digest: row.digest,
-    }
 }
