@@ -58,7 +58,10 @@ pub(crate) enum Window {
 /// The findings of one report in words, so that paging through a million rows does not compare two trees for each
 /// page. One report of one relationship is kept.
 #[derive(Default)]
-pub(crate) struct Findings(Mutex<Option<(Arc<CycleReport>, Arc<Vec<CheckItem>>)>>);
+pub(crate) struct Findings(Mutex<Option<Described>>);
+
+/// A report and its findings in words.
+type Described = (Arc<CycleReport>, Arc<Vec<CheckItem>>);
 
 impl Findings {
     fn of(&self, report: &Arc<CycleReport>, machines: Machines<'_>, verify: Verify) -> Arc<Vec<CheckItem>> {

@@ -113,7 +113,7 @@ async fn pair(settings: &[(&str, &str)]) -> (Machine, Machine) {
     let Reply::Offer(offer) = hub.ask(Request::PairOffer { minutes: 5, share: None }).await else {
         panic!("no code")
     };
-    spoke.ask(Request::PairAccept { code: offer.code, address: offer.addresses[0].clone() }).await;
+    spoke.ask(Request::PairAccept { code: offer.code, address: Some(offer.addresses[0].clone()) }).await;
     let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     hub.ask(Request::Share { path: text(&hub.folder()), name: "r".into(), kind: "two-way".into(), settings })
         .await;

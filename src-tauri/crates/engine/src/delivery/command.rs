@@ -127,10 +127,10 @@ pub async fn run(argv: &[String], subject: &Subject, limit: Duration) -> Result<
         group.kill();
         // The process is dead or dies now; nobody is left behind as a zombie.
         _ = child.wait().await;
-        group.is_over();
+        group.end();
         return Err(CommandError::TimedOut { program: shown, limit });
     };
-    group.is_over();
+    group.end();
     let status = ended
         .map_err(|error| CommandError::NotStarted { program: shown.clone(), detail: error.to_string() })?;
     if status.success() {
@@ -159,7 +159,7 @@ impl Group {
         }
     }
 
-    fn is_over(mut self) {
+    fn end(mut self) {
         self.0 = None;
     }
 }

@@ -466,10 +466,10 @@ impl Courier {
                     }
                     waits = true;
                 }
-                RowState::Delivered | RowState::Acknowledged if fetches => {
-                    if view.online.contains(&row.key.origin) {
-                        return None;
-                    }
+                RowState::Delivered | RowState::Acknowledged
+                    if fetches && view.online.contains(&row.key.origin) =>
+                {
+                    return None;
                 }
                 _ => {}
             }

@@ -18,7 +18,7 @@ pub(super) struct CommandExecutor {
 }
 
 impl CommandExecutor {
-    pub(super) fn new(argv: Argv, relationship: &Arc<Relationship>) -> Arc<dyn Executor> {
+    pub(super) fn shared(argv: Argv, relationship: &Arc<Relationship>) -> Arc<dyn Executor> {
         Arc::new(CommandExecutor { argv, relationship: Arc::downgrade(relationship) })
     }
 }

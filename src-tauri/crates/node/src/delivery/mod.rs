@@ -142,7 +142,7 @@ impl Node {
         };
         let part = match (&settings.executor, row.hub) {
             (ExecutorSetting::Command(argv), _) if row.role != "destination" => {
-                Part::Command(executor::CommandExecutor::new(argv.clone(), relationship))
+                Part::Command(executor::CommandExecutor::shared(argv.clone(), relationship))
             }
             (_, None) => Part::Hub,
             (_, Some(_)) if row.role == "source" => Part::Source,

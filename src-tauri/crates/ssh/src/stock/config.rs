@@ -170,11 +170,10 @@ impl Search<'_> {
                     found.proxy_jump = jumps.split(',').map(|jump| jump.trim().to_owned()).collect();
                 }
             }
-            "proxycommand" if once("proxy") => {
-                if !first()?.eq_ignore_ascii_case("none") {
-                    return Err("ProxyCommand is not supported; ProxyJump is".to_owned());
-                }
-            }
+            "proxycommand" if once("proxy") => match first()?.to_ascii_lowercase().as_str() {
+                "none" => {}
+                _ => return Err("ProxyCommand is not supported; ProxyJump is".to_owned()),
+            },
             _ => {}
         }
         Ok(())

@@ -111,6 +111,9 @@ impl Writer {
 /// A message being read. Every method fails where the message is shorter than it should be.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
+/// A name and a value.
+pub(super) type Pair<'a> = (&'a [u8], &'a [u8]);
+
 impl<'a> Reader<'a> {
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], SftpError> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or(SftpError::Malformed)?;
@@ -158,7 +161,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the pairs at the end of the greeting.
-    pub(super) fn pairs(&mut self) -> Result<Vec<(&'a [u8], &'a [u8])>, SftpError> {
+    pub(super) fn pairs(&mut self) -> Result<Vec<Pair<'a>>, SftpError> {
         let mut pairs = Vec::new();
         while !self.0.is_empty() {
             pairs.push((self.bytes()?, self.bytes()?));
