@@ -124,6 +124,17 @@ path: string,
 /** The exact bytes in base64, only where `path` had to replace some. */
 path_bytes?: string | null, };
 
+/** The content of a file, as far as it can be shown. */
+export type Content = {
+/** `text`, `image`, `binary`, `too-large`. */
+kind: string,
+/** Bytes. */
+size: number,
+/** The text. */
+text: string | null,
+/** The picture as a `data:` address. */
+data_url: string | null, };
+
 /** Numbers by finding. */
 export type Counts = {
 /** Equal. */
@@ -270,6 +281,23 @@ id: string,
 /** How far. */
 progress: Progress, } | { "event": "peers" };
 
+/** What a folder holds. */
+export type Folder = {
+/** Files and links that would take part. */
+files: number,
+/** Their bytes. */
+bytes: number,
+/** Files that the patterns leave out. */
+ignored: number,
+/** Their bytes. */
+ignored_bytes: number,
+/** Directories that cannot be listed. */
+unreadable: number,
+/** Free bytes of the file system, for this user. */
+free_bytes: number | null,
+/** Whether everything was counted; a very large folder is given up after some seconds. */
+complete: boolean, };
+
 /** A path whose name was looked for. */
 export type FoundPath = {
 /** Machines that have it. */
@@ -370,6 +398,52 @@ path: PathText,
 role?: string | null,
 /** Settings of this endpoint. */
 settings: Array<[string, string]>, };
+
+/** A delivery: one item in one version on its way to one destination. */
+export type LedgerItem = {
+/** Id; empty for an item that is not offered yet. */
+id: string,
+/** Which version: of a file, the BLAKE3 digest of its content. */
+version: string,
+/** Name of the machine it comes from. */
+origin: string,
+/** Name of the machine it is owed to; `any` for what was marked as delivered. */
+destination: string,
+/**
+ * `settling`, `ready`, `reserved`, `transferring`, `verifying`, `delivered`, `acknowledged`, `finalised`, `released`,
+ * `waiting`, `retrying`, `quarantined`, `skipped`, `failed`.
+ */
+state: string,
+/** Why, for the states that have a reason. */
+reason: string | null,
+/** Bytes. */
+bytes: number,
+/** Files, links and folders. */
+files: number,
+/** Attempts that failed. */
+attempts: number,
+/** When the next attempt begins, RFC 3339. */
+retry_at: string | null,
+/** Whether the hub holds a whole and verified copy. */
+at_hub: boolean,
+/** Where the destination put it, below its folder. */
+placed_at: string | null,
+/** When it was first offered, RFC 3339. */
+since: string | null,
+/** When the destination had it, RFC 3339. */
+delivered_at: string | null,
+/** When its origin confirmed that, RFC 3339. */
+finalised_at: string | null,
+/** When the hub's copy was dropped, RFC 3339. */
+released_at: string | null,
+/** Why a hook for it failed on this machine, until it succeeds. */
+hook_error: string | null,
+/** Whether the item is gone from its origin since. */
+gone: boolean,
+/** The path; bytes that are not UTF-8 are replaced. */
+path: string,
+/** The exact bytes in base64, only where `path` had to replace some. */
+path_bytes?: string | null, };
 
 /** A path that did not travel. */
 export type LeftPath = {
@@ -611,10 +685,12 @@ error: ErrorInfo | null,
 /** When the next attempt is made after an error, RFC 3339. */
 retry_at: string | null,
 /** When its pause ends by itself, RFC 3339. */
-paused_until: string | null, };
+paused_until: string | null,
+/** Where the relationship delivers: how many deliveries are in which state. */
+deliveries: { [key in string]: number } | null, };
 
 /** Answers. */
-export type Reply = { "reply": "done" } | { "reply": "node", "data": NodeInfo } | { "reply": "offer", "data": Offer } | { "reply": "paired", "data": Paired } | { "reply": "peers", "data": Array<PeerInfo> } | { "reply": "nearby", "data": Array<NearbyNode> } | { "reply": "ping", "data": Ping } | { "reply": "relationship", "data": RelationshipInfo } | { "reply": "relationships", "data": Array<RelationshipInfo> } | { "reply": "preview", "data": PlanInfo } | { "reply": "status", "data": Status } | { "reply": "synced", "data": Synced } | { "reply": "transfer", "data": Transfer } | { "reply": "tracked", "data": Tracked } | { "reply": "check", "data": Check } | { "reply": "survey", "data": Survey } | { "reply": "why", "data": Why } | { "reply": "conflicts", "data": Array<ConflictInfo> } | { "reply": "history", "data": Array<HistoryRow> } | { "reply": "versions", "data": Array<VersionInfo> } | { "reply": "restored", "data": Restored } | { "reply": "doctor", "data": Array<DoctorFinding> } | { "reply": "gc", "data": GcReport } | { "reply": "peer-shares", "data": Array<PeerShare> } | { "reply": "transfers", "data": Array<TransferInfo> } | { "reply": "drift-level", "data": DriftLevel } | { "reply": "drift-history", "data": Array<DriftPoint> } | { "reply": "check-items", "data": CheckItems } | { "reply": "changes", "data": PendingChanges } | { "reply": "log", "data": Array<string> } | { "reply": "config", "data": Array<ConfigEntry> };
+export type Reply = { "reply": "done" } | { "reply": "node", "data": NodeInfo } | { "reply": "offer", "data": Offer } | { "reply": "paired", "data": Paired } | { "reply": "peers", "data": Array<PeerInfo> } | { "reply": "nearby", "data": Array<NearbyNode> } | { "reply": "ping", "data": Ping } | { "reply": "relationship", "data": RelationshipInfo } | { "reply": "relationships", "data": Array<RelationshipInfo> } | { "reply": "preview", "data": PlanInfo } | { "reply": "status", "data": Status } | { "reply": "synced", "data": Synced } | { "reply": "transfer", "data": Transfer } | { "reply": "tracked", "data": Tracked } | { "reply": "check", "data": Check } | { "reply": "survey", "data": Survey } | { "reply": "why", "data": Why } | { "reply": "ledger", "data": Array<LedgerItem> } | { "reply": "counted", "data": number } | { "reply": "conflicts", "data": Array<ConflictInfo> } | { "reply": "history", "data": Array<HistoryRow> } | { "reply": "versions", "data": Array<VersionInfo> } | { "reply": "restored", "data": Restored } | { "reply": "content", "data": Content } | { "reply": "folder", "data": Folder } | { "reply": "doctor", "data": Array<DoctorFinding> } | { "reply": "gc", "data": GcReport } | { "reply": "peer-shares", "data": Array<PeerShare> } | { "reply": "transfers", "data": Array<TransferInfo> } | { "reply": "drift-level", "data": DriftLevel } | { "reply": "drift-history", "data": Array<DriftPoint> } | { "reply": "check-items", "data": CheckItems } | { "reply": "changes", "data": PendingChanges } | { "reply": "log", "data": Array<string> } | { "reply": "config", "data": Array<ConfigEntry> };
 
 /** What may be asked of a node. */
 export type Request = { "request": "node-show" } | { "request": "pair-offer",
@@ -724,7 +800,23 @@ limit: number | null, } | { "request": "why",
 /** Name or id. */
 relationship: string,
 /** Path below the root. */
-path: PathText, } | { "request": "conflicts",
+path: PathText, } | { "request": "ledger-list",
+/** Name or id. */
+relationship: string,
+/** Also those of items that are gone from their origin, and forgotten ones. */
+all: boolean, } | { "request": "ledger-mark",
+/** Name or id. */
+relationship: string,
+/** Paths below the root; everything if there is none. */
+paths: Array<PathText>, } | { "request": "ledger-forget",
+/** Name or id. */
+relationship: string,
+/** Paths below the root, or ids of entries. */
+which: Array<PathText>, } | { "request": "ledger-retry",
+/** Name or id. */
+relationship: string,
+/** Paths below the root, or ids of entries. */
+which: Array<PathText>, } | { "request": "conflicts",
 /** Name or id; all if absent. */
 relationship?: string | null, } | { "request": "resolve",
 /** Id of the conflict. */
@@ -750,7 +842,19 @@ relationship: string,
 /** Path below the root. */
 path: PathText,
 /** Name of the machine whose content is right. */
-from: string, } | { "request": "doctor" } | { "request": "gc" } | { "request": "peer-shares",
+from: string, } | { "request": "content",
+/** Name or id. */
+relationship: string,
+/** Path below the root. */
+path: PathText,
+/** This version of it; what stands there now if absent. */
+version?: string | null,
+/** A larger file is not read (at most 16 MiB). */
+max_bytes: number, } | { "request": "folder",
+/** Absolute path. */
+path: PathText,
+/** What shall be left out, in gitignore syntax. */
+patterns: Array<string>, } | { "request": "doctor" } | { "request": "gc" } | { "request": "peer-shares",
 /** Name or fingerprint. */
 peer: string, } | { "request": "rel-preview",
 /** Name of the relationship. */
