@@ -13,6 +13,7 @@ pub(crate) fn relationship(name: &str, state: &str) -> RelationshipStatus {
         last_seen: None,
     };
     RelationshipStatus {
+        deliveries: None,
         id: format!("id-{name}"),
         name: name.to_owned(),
         kind: "two-way".to_owned(),

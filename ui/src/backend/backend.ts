@@ -66,7 +66,7 @@ export interface ShellBackend {
   /** Reads the start of a file below a relationship's root, or of one of its versions. */
   readText(
     relationship: string,
-    what: { path: PathText } | { version: string },
+    what: { path: PathText; version?: string },
     maxBytes: number,
   ): Promise<FileText>
   /** Asks where to write a text and writes it there; null if the user changed their mind. */

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::args::Args;
 use crate::setup::{self, For};
 use crate::summary::{self, Counts};
-use crate::{desktop, shell, stats, tidy};
+use crate::{shell, stats, tidy};
 
 const HELP: &str = "\
 cargo xtask test [--quick]
@@ -18,11 +18,9 @@ set-up, format, tidy (the project's own rules), clippy, all tests with nextest
 histories and the exhaustive check of small trees), doc tests, and cargo-deny
 where it is installed (`cargo xtask setup --deny`).
 
-The desktop application comes last, where it can be built: see
-`cargo xtask desktop --help`.
+The desktop application has a command of its own: `cargo xtask desktop`.
 
-  --quick   leave out the end-to-end scenarios, the simulator, the doc tests and
-            the desktop application
+  --quick   leave out the end-to-end scenarios, the simulator and the doc tests
 
 The last line is `N passed, M failed`.
 ";
@@ -78,11 +76,7 @@ fn all(steps: &mut Steps, quick: bool) -> Result<()> {
                 "cargo-deny is not installed: licences and sources were checked by tidy, advisories were not"
             );
         }
-        // Where WebKit or Node.js cannot be had, everything else is still worth testing.
-        match desktop::prepare() {
-            Ok(()) => steps.run("desktop", desktop::check)?,
-            Err(error) => println!("THE DESKTOP APPLICATION WAS NOT TESTED: {error:#}"),
-        }
+        println!("\nThe desktop application is tested by itself: cargo xtask desktop");
     }
     Ok(())
 }

@@ -43,10 +43,10 @@ export function fakeShell(query: URLSearchParams): ShellBackend {
     notifyTest: () => Promise.resolve(),
     quit: () => Promise.resolve(),
     readText: (_relationship, what) => {
-      const name = 'path' in what ? what.path.path : what.version
-      if (/\.(jpg|png)$/.test(name)) return Promise.resolve({ kind: 'image', data_url: somePicture(name.includes('conflict') || 'version' in what) })
+      const name = what.path.path
+      if (/\.(jpg|png)$/.test(name)) return Promise.resolve({ kind: 'image', data_url: somePicture(name.includes('conflict') || what.version !== undefined) })
       if (/\.(ods|pdf|odt|raw)$/.test(name)) return Promise.resolve({ kind: 'binary' })
-      const mine = name.includes('conflict') || 'version' in what
+      const mine = name.includes('conflict') || what.version !== undefined
       return Promise.resolve({
         kind: 'text',
         text: `# Report\n\nThe harbour opens at ${mine ? 'eight' : 'seven'}.\nTides are listed below.\n\n- Monday 06:12\n- Tuesday 07:01\n${mine ? '- Wednesday 07:48\n' : ''}`,
