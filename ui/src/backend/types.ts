@@ -186,6 +186,8 @@ export interface RelationshipStatus {
   retry_at: string | null
   /** Until when it is paused, RFC 3339; null: until somebody resumes it. */
   paused_until: string | null
+  /** Where the relationship delivers: how many deliveries are in which state. */
+  deliveries: Record<string, number> | null
 }
 
 export interface Status {

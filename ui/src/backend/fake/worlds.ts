@@ -140,6 +140,7 @@ function relationship(
     error: null,
     retry_at: null,
     paused_until: null,
+    deliveries: null,
     ...change,
   }
   world.statuses.push(status)
