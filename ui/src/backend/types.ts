@@ -231,6 +231,8 @@ export interface Check {
   compared_at: string | null
   counts: Counts
   bytes: Counts
+  /** Files of equal size and time whose contents nobody compared. */
+  suspects: number
   items: CheckItem[]
 }
 

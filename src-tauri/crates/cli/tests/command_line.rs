@@ -185,15 +185,20 @@ fn interrupted_command_exits_130() {
 fn log_is_followed_and_shown_without_a_daemon() {
     let mut node = TestNode::start("desk");
     let mut follow =
-        node.command().args(["log", "--follow", "-n", "0"]).stdout(Stdio::piped()).spawn().unwrap();
-    node.stop();
+        node.command().args(["log", "--follow", "-n", "100"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut said = Vec::new();
-    let stdout = follow.stdout.as_mut().unwrap();
-    let mut byte = [0];
-    while !String::from_utf8_lossy(&said).contains("the daemon has ended") {
-        stdout.read_exact(&mut byte).unwrap();
-        said.extend_from_slice(&byte);
-    }
+    let mut stdout = follow.stdout.take().unwrap();
+    let mut until = |wanted: &str| {
+        let mut byte = [0];
+        while !String::from_utf8_lossy(&said).contains(wanted) {
+            stdout.read_exact(&mut byte).unwrap();
+            said.extend_from_slice(&byte);
+        }
+    };
+    // It follows now: what comes from here on is not there yet.
+    until("the daemon is ready");
+    node.stop();
+    until("the daemon has ended");
     follow.kill().unwrap();
     follow.wait().unwrap();
     assert!(node.run(["log"]).ok().stdout.contains("the daemon is ready"));

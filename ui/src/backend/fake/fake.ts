@@ -188,6 +188,7 @@ class Fake implements Backend {
           compared_at: status.verified_at,
           counts: check?.counts ?? { ...emptyCounts, in_sync: 1204 },
           bytes: check?.bytes ?? { ...emptyCounts, in_sync: 8_100_000_000 },
+          suspects: 0,
           items: check?.items ?? [],
         })
       }
