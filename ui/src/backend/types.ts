@@ -231,7 +231,7 @@ export interface Check {
   compared_at: string | null
   counts: Counts
   bytes: Counts
-  /** Files of equal size and time whose contents nobody compared. */
+  /** Files in sync by size and time, while what is known of their contents differs. */
   suspects: number
   items: CheckItem[]
 }

@@ -13,7 +13,7 @@ function check(items: CheckItem[], same = 0, sameBytes = 0): Check {
     counts[one.finding as 'missing'] += 1
     bytes[one.finding as 'missing'] += one.bytes
   }
-  return { verified: true, unverified_reason: null, unknown_since: null, compared_at: null, counts, bytes, items }
+  return { verified: true, unverified_reason: null, unknown_since: null, compared_at: null, counts, bytes, suspects: 0, items }
 }
 
 describe('a level of the tree', () => {
