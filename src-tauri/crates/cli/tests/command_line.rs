@@ -196,12 +196,12 @@ fn log_is_followed_and_shown_without_a_daemon() {
         }
     };
     // It follows now: what comes from here on is not there yet.
-    until("the daemon is ready");
+    until("the node is ready");
     node.stop();
-    until("the daemon has ended");
+    until("the node has ended");
     follow.kill().unwrap();
     follow.wait().unwrap();
-    assert!(node.run(["log"]).ok().stdout.contains("the daemon is ready"));
+    assert!(node.run(["log"]).ok().stdout.contains("the node is ready"));
 }
 
 #[test]
