@@ -74,7 +74,7 @@ pub struct State {
     pub last: Option<Arc<CycleReport>>,
     /// How closely it looked.
     pub last_look: Option<Look>,
-    /// When both sides were last found equal and nothing waited, in microseconds since 1970.
+    /// When both sides were last compared completely, in microseconds since 1970.
     pub verified_at: Option<i64>,
     /// Why the last cycle failed, until one succeeds.
     pub error: Option<CycleError>,
@@ -342,6 +342,8 @@ impl Driver {
                         Ending::Planned if by_hand && scope.is_whole() => {
                             Some(Arc::new(report.as_compared()))
                         }
+                        // Both sides were looked at completely; only carrying out waits for a person.
+                        Ending::Held(ref halt) if halt.approvable() => Some(Arc::clone(report)),
                         Ending::Planned | Ending::Held(_) => None,
                     };
                     if let Some(report) = complete {

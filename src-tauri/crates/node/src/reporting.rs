@@ -60,7 +60,9 @@ async fn run(node: Weak<Node>, relationship: Weak<Relationship>) {
             }
         }
         let Some(strong) = relationship.upgrade() else { return };
-        let now = spoke_state(&state.borrow_and_update(), strong.source());
+        let ours = node.upgrade().map(|node| node.name.clone()).unwrap_or_default();
+        let theirs = strong.spoke().map_or("", |spoke| spoke.hub_name.as_str());
+        let now = spoke_state(&state.borrow_and_update(), strong.source(), [&ours, theirs]);
         let id = strong.row().id;
         let news = told.as_ref().is_none_or(|told| differs(told, &now));
         if let Some(node) = node.upgrade() {

@@ -27,6 +27,9 @@ pub(crate) struct SpokeState {
     pub(crate) verified_at: Option<i64>,
     pub(crate) conflicts: u64,
     pub(crate) problems: u64,
+    /// Why nothing goes on until a person decides, where that is so.
+    #[serde(default)]
+    pub(crate) halt: Option<HaltInfo>,
 }
 
 impl Node {
@@ -63,27 +66,27 @@ impl Node {
     ) -> Result<RelationshipStatus, ApiError> {
         let row = relationship.row();
         let state = spoke.driver.state().borrow().clone();
-        let told = spoke_state(&state, relationship.source());
+        let theirs = spoke.hub_name.as_str();
+        let told = spoke_state(&state, relationship.source(), [&self.name, theirs]);
         let peer = match &spoke.hub {
             Some(hub) => self.store.peers().get(hub.as_bytes()).await.map_err(db)?,
             None => None,
         };
         let last_seen = peer.and_then(|peer| peer.last_seen);
-        let theirs = spoke.hub_name.as_str();
         let folder = match spoke.hub {
             Some(_) => self.hub_folder(&row.id.to_string()).await?,
             None => row.hub_share.clone(),
         };
         let reading = spoke.progress.read();
         let running = state.running && reading.phase != evenfold_engine::Phase::Idle;
-        let known = told.state != "unknown";
+        let known = told.state != "unknown" && (told.halt.is_none() || told.drift.is_some());
         Ok(RelationshipStatus {
             id: row.id.to_string(),
             name: row.name.clone(),
             kind: row.kind.clone(),
             role: row.role.clone(),
             state: told.state.clone(),
-            halt: state.halt.as_ref().map(|(halt, plan)| halt_info(halt, *plan, &self.name, theirs)),
+            halt: told.halt,
             verified_at: told.verified_at.or(row.last_verified).and_then(time_text),
             unknown_since: (!known)
                 .then(|| told.verified_at.or(row.last_verified).or(Some(row.created)).and_then(time_text))
@@ -211,7 +214,12 @@ impl Node {
         };
         let verified_at = told.iter().map(|state| state.verified_at).min().flatten();
         let drift = told.iter().filter_map(|state| state.drift.clone()).reduce(add_drift);
-        let known = !matches!(state, "unknown" | "waiting" | "held");
+        let known = match state {
+            "unknown" | "waiting" => false,
+            "held" => halt.is_none() && told.iter().all(|state| state.drift.is_some()),
+            _ => true,
+        };
+        let halt = halt.or_else(|| halt_of_a_member(&told, &endpoints, &row.name));
         Ok(RelationshipStatus {
             id: row.id.to_string(),
             name: row.name.clone(),
@@ -242,6 +250,20 @@ fn add_drift(a: DriftInfo, b: DriftInfo) -> DriftInfo {
     }
 }
 
+/// Returns why a member waits for a person, and where that person decides. `endpoints` are this node's and those of the
+/// members, in their order.
+fn halt_of_a_member(told: &[SpokeState], endpoints: &[EndpointStatus], name: &str) -> Option<HaltInfo> {
+    let (member, halt) = endpoints
+        .iter()
+        .skip(1)
+        .zip(told)
+        .filter(|(_, state)| state.state == "held")
+        .find_map(|(member, state)| Some((member, state.halt.clone()?)))?;
+    let hint =
+        format!("decide on {}, which looks after this pair: 'evenfold status {name}' there", member.node);
+    Some(HaltInfo { hint, plan: None, ..halt })
+}
+
 fn worst_state(told: &[SpokeState]) -> &'static str {
     const ORDER: [&str; 8] =
         ["held", "unknown", "syncing", "scanning", "conflicts", "differs", "paused", "in-sync"];
@@ -255,8 +277,8 @@ pub(crate) fn own_folder_halt(error: &EndpointError, machine: &str) -> HaltInfo 
     halt_info(&halt, None, machine, machine)
 }
 
-/// Summarises a spoke's loop.
-pub(crate) fn spoke_state(state: &State, source: Side) -> SpokeState {
+/// Summarises a spoke's loop; the machines are its own and the hub.
+pub(crate) fn spoke_state(state: &State, source: Side, [ours, theirs]: [&str; 2]) -> SpokeState {
     let last = state.last.as_deref();
     let conflicts = last.map_or(0, |report| report.conflict_copies + report.plan.conflicts.len() as u64);
     let problems = last.map_or(0, |report| report.blocked.len() as u64);
@@ -278,10 +300,14 @@ pub(crate) fn spoke_state(state: &State, source: Side) -> SpokeState {
     };
     SpokeState {
         state: word.to_owned(),
-        drift: last.map(|report| drift_of(report, source)),
+        // What differs from a folder that is missing or unreadable is not known, whatever was found before.
+        drift: last
+            .filter(|_| state.halt.as_ref().is_none_or(|(halt, _)| halt.approvable()))
+            .map(|report| drift_of(report, source)),
         verified_at: state.verified_at,
         conflicts,
         problems,
+        halt: state.halt.as_ref().map(|(halt, plan)| halt_info(halt, *plan, ours, theirs)),
     }
 }
 

@@ -34,12 +34,10 @@ pub(crate) async fn run(context: &mut Context, arguments: JoinArgs) -> Result<Ex
         What::Code { .. } if !answered => return Err(unanswered("nothing was done")),
         What::Code { code, address } => {
             let paired = pair::accept(context, &mut engine, code, address, arguments.yes).await?;
-            let share = paired.share.ok_or_else(|| {
-                let message =
-                    format!("this node and {} are paired now, but the code names no share", paired.name);
-                let hint = format!("Join with `evenfold join {}:NAME PATH`.", paired.name);
-                ApiError::new(ErrorCode::NotFound, message).with_hint(hint)
-            })?;
+            let share = match paired.share {
+                Some(share) => share,
+                None => only_share(&mut engine, &paired.name).await?,
+            };
             (paired.name, share)
         }
     };
@@ -66,6 +64,27 @@ pub(crate) async fn run(context: &mut Context, arguments: JoinArgs) -> Result<Ex
         note("No daemon runs on this home: start `evenfold daemon`, or sync with `evenfold sync --wait`.");
     }
     Ok(Exit::Done)
+}
+
+/// Returns what a peer shares, if that is one thing: a code of `evenfold pair offer` names none.
+async fn only_share(engine: &mut Engine, peer: &str) -> Result<String, ApiError> {
+    let shares = ask!(engine, Request::PeerShares { peer: peer.to_owned() }, PeerShares)?;
+    let mut open: Vec<String> =
+        shares.into_iter().filter(|share| !share.joined).map(|share| share.name).collect();
+    match (open.pop(), open.is_empty()) {
+        (Some(share), true) => Ok(share),
+        (None, _) => {
+            let message = format!("this node and {peer} are paired now, but {peer} shares nothing to join");
+            let hint = "Share a folder there: `evenfold share PATH --name NAME`.";
+            Err(ApiError::new(ErrorCode::NotFound, message).with_hint(hint))
+        }
+        (Some(last), false) => {
+            open.push(last);
+            let message = format!("this node and {peer} are paired now; {peer} shares {}", open.join(", "));
+            let hint = format!("Say which: `evenfold join {peer}:NAME PATH`.");
+            Err(ApiError::new(ErrorCode::Usage, message).with_hint(hint))
+        }
+    }
 }
 
 /// Shows the preview, asks unless `yes`, and joins. Returns `None` if the user does not want to.

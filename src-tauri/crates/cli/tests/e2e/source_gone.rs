@@ -29,6 +29,17 @@ fn halts(pair: &Pair, code: &str) {
     assert!(!hint.is_empty(), "{synced}");
     let status = status(&pair.spoke);
     assert_eq!((&status["state"], &status["halt"]["code"]), (&"held".into(), &code.into()), "{status}");
+    assert!(status["drift"].is_null() && status["unknown_since"].is_string(), "nobody can know: {status}");
+    tells_the_hub(pair, code);
+}
+
+/// Whoever looks at the hub learns why nothing goes on, and where it is decided.
+#[track_caller]
+fn tells_the_hub(pair: &Pair, code: &str) {
+    eventually("the hub knows why", || {
+        let told = status(&pair.hub);
+        told["state"] == "held" && told["halt"]["code"] == code
+    });
 }
 
 #[track_caller]
@@ -97,6 +108,9 @@ fn t10_emptied_folder_deletes_nothing_and_comes_back() {
     let code = synced["status"]["halt"]["code"].as_str().unwrap().to_owned();
     assert!(["root-emptied", "too-many-deletions"].contains(&code.as_str()), "{synced}");
     assert_eq!(tree(&pair.a), before);
+    let differing = &synced["status"]["drift"]["files"];
+    assert!(differing.as_u64().is_some_and(|files| files > 0), "never \"nothing differs\": {synced}");
+    tells_the_hub(&pair, &code);
     for name in ["d0", "d1", "d2"] {
         std::fs::rename(aside.join(name), pair.b.join(name)).unwrap();
     }
