@@ -60,6 +60,25 @@ pub struct Batch {
     pub again: bool,
 }
 
+impl Batch {
+    /// Returns what a receiver can look at before it knows what the supplier has: the items that resemble files of its
+    /// own, and these files.
+    pub fn resemblances(&self) -> Batch {
+        let (mut items, mut bases) = (Vec::<Item>::new(), Vec::new());
+        let mut placed = None;
+        for Basis { item, path } in &self.bases {
+            let Some(wanted) = self.items.get(*item as usize) else { continue };
+            if placed != Some(*item) {
+                items.push(wanted.clone());
+                placed = Some(*item);
+            }
+            let item = u32::try_from(items.len() - 1).unwrap_or(u32::MAX);
+            bases.push(Basis { item, path: path.clone() });
+        }
+        Batch { id: self.id, items, bases, ..Batch::default() }
+    }
+}
+
 /// Why a change, or a part of it, was not carried out. Nothing was lost and nothing partial is visible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -116,4 +135,30 @@ pub struct Report {
     pub outcomes: Vec<Outcome>,
     /// The epoch of the root after the batch (see [`crate::snapshot`]).
     pub epoch: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resemblances_are_the_items_that_have_bases_numbered_anew() {
+        let path = |name: &str| RelPath::new(name.as_bytes()).unwrap();
+        let item = |name: &str| Item { digest: Digest::of(name.as_bytes()), size: 9, path: path(name) };
+        let basis = |item: u32, name: &str| Basis { item, path: path(name) };
+        let batch = Batch {
+            id: 7,
+            items: ["a", "b", "c"].map(item).to_vec(),
+            bases: vec![basis(1, "x"), basis(1, "y"), basis(2, "z"), basis(9, "no such item")],
+            together: true,
+            ..Batch::default()
+        };
+        let expected = Batch {
+            id: 7,
+            items: ["b", "c"].map(item).to_vec(),
+            bases: vec![basis(0, "x"), basis(0, "y"), basis(1, "z")],
+            ..Batch::default()
+        };
+        assert_eq!(batch.resemblances(), expected);
+    }
 }

@@ -63,6 +63,10 @@ impl Endpoint for Folder {
         panic!("nothing differs")
     }
 
+    async fn read_bases(&self, _: &Arc<Batch>) -> Result<(), EndpointError> {
+        panic!("nothing differs")
+    }
+
     async fn prepare(&self, _: &Arc<Batch>, _: Vec<Manifest>) -> Result<Vec<Need>, EndpointError> {
         panic!("nothing differs")
     }

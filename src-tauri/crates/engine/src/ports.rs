@@ -77,6 +77,10 @@ pub trait Endpoint: Send + Sync + 'static {
     /// Returns the chunk lists of `indices` among `items`; files that changed meanwhile are left out.
     async fn manifest(&self, items: &[Item], indices: &[u32]) -> Result<Vec<Manifest>, EndpointError>;
 
+    /// As a receiver, reads what of its own files resembles the batch's items, so that [`Endpoint::prepare`] need not:
+    /// meant to run while the supplier makes its manifests. Only items and bases of `batch` matter.
+    async fn read_bases(&self, batch: &Arc<Batch>) -> Result<(), EndpointError>;
+
     /// As a receiver, says what of the batch's items is really needed.
     async fn prepare(&self, batch: &Arc<Batch>, manifests: Vec<Manifest>)
     -> Result<Vec<Need>, EndpointError>;

@@ -39,7 +39,12 @@ pub async fn transfer(
         let manifests = if indices.is_empty() {
             Vec::new()
         } else {
-            from.manifest(&batch.items, &indices).await.map_err(Failure::Supplier)?
+            // Each side reads its own file, at the same time.
+            let resemblances = Arc::new(batch.resemblances());
+            let (manifests, bases) =
+                tokio::join!(from.manifest(&batch.items, &indices), to.read_bases(&resemblances));
+            bases.map_err(Failure::Receiver)?;
+            manifests.map_err(Failure::Supplier)?
         };
         to.prepare(batch, manifests).await.map_err(Failure::Receiver)?
     } else {

@@ -44,6 +44,11 @@ impl Handler for HubView {
         self.local.manifest(&items, &indices).await.map_err(to_remote)
     }
 
+    async fn read_bases(&self, batch: Arc<Batch>) -> Result<(), RemoteError> {
+        self.writable()?;
+        self.local.read_bases(&batch).await.map_err(to_remote)
+    }
+
     async fn prepare(&self, batch: Arc<Batch>, manifests: Vec<Manifest>) -> Result<Vec<Need>, RemoteError> {
         self.writable()?;
         self.local.prepare(&batch, manifests).await.map_err(to_remote)

@@ -474,6 +474,11 @@ impl Endpoint for LocalEndpoint {
         self.on_disk(move |replica| replica.manifest(&items, &indices)).await
     }
 
+    async fn read_bases(&self, batch: &Arc<Batch>) -> Result<(), EndpointError> {
+        let batch = Arc::clone(batch);
+        self.on_disk(move |replica| replica.read_bases(&batch)).await
+    }
+
     async fn prepare(
         &self,
         batch: &Arc<Batch>,

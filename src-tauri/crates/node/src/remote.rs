@@ -88,6 +88,10 @@ impl Endpoint for RemoteEndpoint {
         self.inward.manifest(items.to_vec(), indices.to_vec()).await.map_err(failed)
     }
 
+    async fn read_bases(&self, batch: &Arc<Batch>) -> Result<(), EndpointError> {
+        self.outward.read_bases(Arc::clone(batch)).await.map_err(failed)
+    }
+
     async fn prepare(
         &self,
         batch: &Arc<Batch>,

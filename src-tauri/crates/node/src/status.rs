@@ -353,3 +353,27 @@ pub(crate) fn paused_until(row: &evenfold_store::RelationshipRow) -> Option<Stri
         evenfold_store::Pause::Running | evenfold_store::Pause::Paused => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoint_whose_folder_is_not_known_says_null_and_is_read_back() {
+        let endpoint = |path| EndpointStatus {
+            node: "nas".to_owned(),
+            role: "hub".to_owned(),
+            path,
+            online: true,
+            last_seen: None,
+        };
+        let unknown = serde_json::to_value(endpoint(None)).unwrap();
+        assert_eq!(unknown.get("path"), Some(&serde_json::Value::Null), "{unknown}");
+        let read: EndpointStatus = serde_json::from_value(unknown).unwrap();
+        assert_eq!(read.path, None);
+        let path = PathText { path: "/srv".to_owned(), path_bytes: None };
+        let known = serde_json::to_value(endpoint(Some(path.clone()))).unwrap();
+        assert_eq!(known.get("path").and_then(|path| path.as_str()), Some("/srv"));
+        assert_eq!(serde_json::from_value::<EndpointStatus>(known).unwrap().path, Some(path));
+    }
+}

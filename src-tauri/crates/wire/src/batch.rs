@@ -126,6 +126,11 @@ pub(crate) async fn send_batch(outbox: &mut Outbox, batch: &Batch, refer: bool) 
     for LocalCopy { digest, path } in &batch.copies {
         outbox.push(&Message::Copy { digest: Hash(*digest), path: Blob(path.as_bytes()) }).await?;
     }
+    send_bases(outbox, batch).await
+}
+
+/// Writes which files of the receiver resemble which items.
+pub(crate) async fn send_bases(outbox: &mut Outbox, batch: &Batch) -> Result<(), WireError> {
     for Basis { item, path } in &batch.bases {
         outbox.push(&Message::Basis { item: *item, path: Blob(path.as_bytes()) }).await?;
     }

@@ -9,7 +9,8 @@ use evenfold_core::{Digest, Dir, RelPath};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::driver::{Call, Driver};
+use crate::call::Call;
+use crate::driver::Driver;
 use crate::endpoint::Progress;
 use crate::error::{CallError, WireError};
 use crate::handshake::{HandshakeError, Purpose, open};
@@ -124,6 +125,14 @@ impl Client {
     /// See [`CallError`].
     pub async fn manifest(&self, items: Vec<Item>, indices: Vec<u32>) -> Result<Vec<Manifest>, CallError> {
         self.call(|reply| Call::Manifest { items, indices, reply }).await
+    }
+
+    /// Has the endpoint read the files that resemble the items of `batch`; nothing else of it is sent.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn read_bases(&self, batch: Arc<Batch>) -> Result<(), CallError> {
+        self.call(|reply| Call::ReadBases { batch, reply }).await
     }
 
     /// Announces a batch and returns what of its items has to be sent. A following [`Client::apply`] of the

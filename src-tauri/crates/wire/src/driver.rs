@@ -8,9 +8,12 @@ use evenfold_core::snapshot::{MAX_PROBLEMS, Problem, Snapshot};
 use evenfold_core::transfer::{Item, Manifest, Need, Piece, SupplyFailure};
 use evenfold_core::{Digest, Dir, RelPath};
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
-use crate::batch::{can_refer, receive_body, send_batch, send_items, send_manifests, send_needs, skip_tree};
+use crate::batch::{
+    can_refer, receive_body, send_bases, send_batch, send_items, send_manifests, send_needs, skip_tree,
+};
+use crate::call::{Call, Reply};
 use crate::client::Nudge;
 use crate::convert;
 use crate::descent::{descend, receive_tree};
@@ -22,52 +25,6 @@ use crate::outbox::Outbox;
 use crate::report::{Head, receive_report};
 use crate::serve::{MAX_HAVE, PIECES};
 use crate::tree::Catalog;
-
-type Reply<T> = oneshot::Sender<Result<T, CallError>>;
-
-/// A call of a [`crate::Client`].
-#[derive(Debug)]
-pub(crate) enum Call {
-    Scan {
-        look: Look,
-        paths: Vec<RelPath>,
-        known: Vec<Arc<Dir>>,
-        reply: Reply<Snapshot>,
-    },
-    Manifest {
-        items: Vec<Item>,
-        indices: Vec<u32>,
-        reply: Reply<Vec<Manifest>>,
-    },
-    Prepare {
-        batch: Arc<Batch>,
-        manifests: Vec<Manifest>,
-        reply: Reply<Vec<Need>>,
-    },
-    Supply {
-        items: Vec<Item>,
-        needs: Vec<Need>,
-        reply: Reply<mpsc::Receiver<Piece>>,
-    },
-    Apply {
-        batch: Arc<Batch>,
-        pieces: mpsc::Receiver<Piece>,
-        progress: Option<watch::Sender<Progress>>,
-        reply: Reply<Report>,
-    },
-    Author {
-        path: RelPath,
-        digest: Digest,
-        reply: Reply<Option<String>>,
-    },
-    ReportState {
-        state: Vec<u8>,
-        reply: Reply<()>,
-    },
-    Subscribe {
-        reply: Reply<()>,
-    },
-}
 
 pub(crate) struct Driver<S> {
     inbox: Inbox<ReadHalf<S>>,
@@ -148,6 +105,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
             }
             Call::Manifest { items, indices, mut reply } => {
                 let result = self.manifest(&items, &indices, &mut reply).await;
+                answer(reply, result)
+            }
+            Call::ReadBases { batch, mut reply } => {
+                let result = self.read_bases(&batch, &mut reply).await;
                 answer(reply, result)
             }
             Call::Prepare { batch, manifests, mut reply } => {
@@ -312,6 +273,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
         }
         self.outbox.push(&Message::End).await?;
         Ok(self.list(reply).await?.manifests)
+    }
+
+    async fn read_bases(&mut self, batch: &Batch, reply: &mut Reply<()>) -> Result<(), CallError> {
+        self.outbox.push(&Message::ReadBases).await?;
+        send_items(&mut self.outbox, &batch.items).await?;
+        send_bases(&mut self.outbox, batch).await?;
+        self.outbox.push(&Message::End).await?;
+        self.list(reply).await.map(drop)
     }
 
     async fn prepare(

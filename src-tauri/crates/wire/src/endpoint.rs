@@ -36,6 +36,10 @@ pub trait Handler: Send + Sync {
     /// Returns the chunks of those `items` that `indices` name; an item that cannot be read is left out.
     async fn manifest(&self, items: Vec<Item>, indices: Vec<u32>) -> Result<Vec<Manifest>, RemoteError>;
 
+    /// Reads the files that resemble a batch's items, so that [`Handler::prepare`] need not. The batch has nothing but
+    /// items and bases.
+    async fn read_bases(&self, batch: Arc<Batch>) -> Result<(), RemoteError>;
+
     /// Reserves room for a batch and says what of its items has to be sent.
     async fn prepare(&self, batch: Arc<Batch>, manifests: Vec<Manifest>) -> Result<Vec<Need>, RemoteError>;
 

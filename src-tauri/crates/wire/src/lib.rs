@@ -21,6 +21,7 @@
 mod answers;
 mod assemble;
 mod batch;
+mod call;
 mod client;
 mod compress;
 mod convert;

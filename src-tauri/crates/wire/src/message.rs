@@ -273,6 +273,7 @@ pub(crate) enum Message<'a> {
     Wants,
     Got(Hash),
     Manifest,
+    ReadBases,
     Prepare,
     Supply,
     Apply {

@@ -146,6 +146,7 @@ where
                 Ok(())
             }
             Message::Manifest => self.manifest().await,
+            Message::ReadBases => self.read_bases().await,
             Message::Prepare => self.prepare().await,
             Message::Supply => self.supply().await,
             Message::Apply { prepared, wait } => self.apply(prepared, wait).await,
@@ -295,6 +296,18 @@ where
                 send_manifests(&mut self.outbox, &manifests).await?;
                 self.outbox.push(&Message::End).await
             }
+            Err(error) => self.fail(&error).await,
+        }
+    }
+
+    async fn read_bases(&mut self) -> Result<(), WireError> {
+        let call = self.next_call();
+        let mut body = Body::default();
+        receive_body(&mut self.inbox, None, &mut body).await?;
+        let handler = Arc::clone(&self.handler);
+        let work = async move { handler.read_bases(Arc::new(body.batch)).await };
+        match attend(&mut self.inbox, call, work).await? {
+            Ok(()) => self.outbox.push(&Message::End).await,
             Err(error) => self.fail(&error).await,
         }
     }

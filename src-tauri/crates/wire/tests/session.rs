@@ -173,6 +173,8 @@ proptest! {
             let (client, _, _) = connect(&server(&fake));
             let shared = Arc::new(batch.clone());
             if prepare {
+                client.read_bases(Arc::new(batch.resemblances())).await.unwrap();
+                assert_eq!(fake.batches.lock().unwrap().pop(), Some(Batch { id: 0, ..batch.resemblances() }));
                 assert_eq!(client.prepare(Arc::clone(&shared), Vec::new()).await.unwrap(), wanted);
             }
             let report = client.apply(shared, channel(sent.clone()), None).await.unwrap();

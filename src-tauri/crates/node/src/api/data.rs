@@ -246,14 +246,22 @@ pub struct EndpointStatus {
     pub node: String,
     /// Its part.
     pub role: String,
-    /// Root folder there, where known.
-    #[serde(flatten)]
+    /// Root folder there; null where it is not known.
+    #[serde(flatten, serialize_with = "path_or_null")]
     #[cfg_attr(feature = "ts", ts(skip))]
     pub path: Option<PathText>,
     /// Whether it can be reached now.
     pub online: bool,
     /// When it was last heard of, RFC 3339.
     pub last_seen: Option<String>,
+}
+
+/// Writes a path, or `"path": null`: whoever reads it finds the field in any case.
+fn path_or_null<S: serde::Serializer>(path: &Option<PathText>, serializer: S) -> Result<S::Ok, S::Error> {
+    match path {
+        Some(path) => path.serialize(serializer),
+        None => serializer.collect_map([("path", None::<String>)]),
+    }
 }
 
 /// What differs now.

@@ -356,7 +356,8 @@ impl Node {
         }];
         let mut others: Vec<([u8; 32], String, Option<PathText>)> = Vec::new();
         if let Some(hub) = row.hub {
-            others.push((hub, "hub".to_owned(), None));
+            let folder = self.hub_folder(&row.id.to_string()).await?;
+            others.push((hub, "hub".to_owned(), folder.map(|path| PathText { path, path_bytes: None })));
         } else {
             for member in self.store.members().list(row.id).await.map_err(db)? {
                 let path = PathText { path: member.endpoint, path_bytes: None };

@@ -265,6 +265,13 @@ impl Endpoint for End {
         self.asked(|node| Ok(node.replica()?.manifest(items, indices)))
     }
 
+    async fn read_bases(&self, batch: &Arc<Batch>) -> Result<(), EndpointError> {
+        self.asked(|node| {
+            node.replica()?.read_bases(batch);
+            Ok(())
+        })
+    }
+
     async fn prepare(
         &self,
         batch: &Arc<Batch>,

@@ -223,6 +223,11 @@ impl Handler for Fake {
             .collect())
     }
 
+    async fn read_bases(&self, batch: Arc<Batch>) -> Result<(), RemoteError> {
+        self.batches.lock().unwrap().push((*batch).clone());
+        Ok(())
+    }
+
     async fn prepare(&self, batch: Arc<Batch>, _manifests: Vec<Manifest>) -> Result<Vec<Need>, RemoteError> {
         self.batches.lock().unwrap().push((*batch).clone());
         Ok(self.needs.lock().unwrap().clone())
