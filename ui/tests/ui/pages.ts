@@ -10,7 +10,6 @@ export interface Look {
   before?: (page: Page) => Promise<void>
   /** Words that must be there. */
   says?: string[]
-  size?: [width: number, height: number]
 }
 
 const photos = '/relationships/Photos/now'
@@ -32,7 +31,6 @@ async function wizardTo(page: Page, step: 'kind' | 'preview') {
 
 export const looks: Look[] = [
   { name: 'home-mixed', query: 'scenario=mixed', route: '/relationships', says: ['2 things need you.', '2 conflicts', 'Up to date'] },
-  { name: 'home-narrow', query: 'scenario=mixed', route: '/relationships', size: [720, 480] },
   { name: 'home-german', query: 'scenario=mixed&locale=de', route: '/relationships', says: ['2 Dinge warten auf Sie.', 'Auf gleichem Stand'] },
   { name: 'home-pseudo', query: 'scenario=mixed&locale=pseudo', route: '/relationships' },
   { name: 'home-empty', query: 'scenario=empty', route: '/relationships', says: ['New relationship', 'Join with a code'] },
@@ -114,7 +112,6 @@ export const looks: Look[] = [
   { name: 'drift-offline', query: 'scenario=offline', route: '/relationships/Photos/drift', says: ['Unknown since 11:05'] },
   { name: 'drift-turn', query: 'scenario=drift', route: '/relationships/Site/drift', before: click('Turn into a sync…'), says: ['Mirror: desk becomes the master'] },
   { name: 'drift-german', query: 'scenario=drift&locale=de', route: '/relationships/Site/drift', says: ['identisch', 'Nur auf prod'] },
-  { name: 'drift-narrow', query: 'scenario=drift', route: '/relationships/Site/drift', size: [720, 480] },
   { name: 'conflicts', query: 'scenario=conflicts', route: '/relationships/Code/conflicts', says: ['newest', 'Keep desk’s', 'off by 42 seconds', '1 of 14'] },
   { name: 'conflicts-image', query: 'scenario=conflicts', route: '/relationships/Code/conflicts?id=c4', says: ['4 of 14'] },
   { name: 'conflicts-binary', query: 'scenario=conflicts', route: '/relationships/Code/conflicts?id=c6', says: ['cannot be shown'] },
@@ -142,8 +139,7 @@ export const looks: Look[] = [
   { name: 'history-of-one', query: 'scenario=mixed', route: '/relationships/Code/history', before: (page) => page.locator('button.batch').first().click(), says: ['report.txt'] },
   { name: 'history-nothing-fits', query: 'scenario=mixed', route: '/history?search=zebra', says: ['Nothing fits'] },
   { name: 'history-empty', query: 'scenario=scanning', route: '/history', says: ['Nothing has happened yet'] },
-  { name: 'history-german', query: 'scenario=mixed&locale=de', route: '/history', says: ['Verlauf', 'geändert'] },
-  { name: 'history-narrow', query: 'scenario=mixed', route: '/relationships/Code/history', size: [720, 480] },
+  { name: 'history-german', query: 'scenario=mixed&locale=de', route: '/history', says: ['Verlauf', '2 geändert'] },
   { name: 'versions', query: 'scenario=mixed', route: '/relationships/Code/history?path=docs/report.txt', says: ['kept because it was replaced', 'Restore this version'] },
   {
     name: 'restore-folder',
