@@ -30,7 +30,8 @@ export type Request =
   | { request: 'node-show' }
   | { request: 'pair-offer'; minutes: number; share: string | null }
   | { request: 'pair-wait'; code: string }
-  | { request: 'pair-accept'; code: string; address: string }
+  /** Without an address, every machine on the local network is tried. */
+  | { request: 'pair-accept'; code: string; address: string | null }
   | { request: 'peer-list' }
   | { request: 'peer-rename'; peer: string; name: string }
   | { request: 'peer-remove'; peer: string }

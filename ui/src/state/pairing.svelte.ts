@@ -1,4 +1,5 @@
-// Pairing: a code shown here and waited for, or a code typed in that another machine shows.
+// Pairing: a code shown here and waited for, or a code typed in that another machine shows. A code may carry a relationship that
+// the other machine is meant to join.
 
 import { ask, askIfKnown, BackendError } from '../backend/backend'
 import type { Offer, Paired } from '../backend/types'
@@ -24,11 +25,11 @@ export class Pairing {
   over = $state(false)
   #gone = false
 
-  constructor(app: App) {
+  constructor(app: App, share: string | null = null) {
     this.#app = app
     this.offer = new Action(async () => {
       this.over = false
-      const offer = await ask(app.backend, { request: 'pair-offer', minutes: validity, share: null })
+      const offer = await ask(app.backend, { request: 'pair-offer', minutes: validity, share })
       void this.#wait(offer)
       return offer
     })
@@ -36,7 +37,7 @@ export class Pairing {
       const paired = await ask(app.backend, {
         request: 'pair-accept',
         code: this.code.trim(),
-        address: this.address.trim(),
+        address: this.address.trim() || null,
       })
       this.#found(paired)
       return paired

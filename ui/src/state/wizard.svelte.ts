@@ -1,23 +1,24 @@
 // A new relationship in three steps: where, what kind, preview. Nothing is written before `start`.
 
-import { ask, askIfKnown, BackendError, type FolderSummary } from '../backend/backend'
+import { ask, askIfKnown, BackendError } from '../backend/backend'
 import type { Kind, PathText, PlanInfo, Setting } from '../backend/types'
+import type { PeerShare } from '../backend/wishes'
 import type { MessageKey } from '../lib/i18n/i18n.svelte'
 import { split } from '../lib/paths'
 import { Action } from './action.svelte'
 import type { App } from './app.svelte'
+import { Counting, patternsOf } from './counting.svelte'
 import { Query } from './query.svelte'
 
 export const wizardSteps = ['where', 'kind', 'preview'] as const
 export type WizardStep = (typeof wizardSteps)[number]
 
-/** Longest pause in typing before the patterns are counted again. */
-const settle = 400
-
 export class Wizard {
   readonly #app: App
   step = $state<WizardStep>('where')
   path = $state.raw<PathText>({ path: '' })
+  /** Whether the folder of the other machine is said here, or chosen over there by whoever has our code. */
+  way = $state<'peer' | 'code'>('code')
   machine = $state('')
   there = $state('')
   name = $state('')
@@ -28,29 +29,27 @@ export class Wizard {
 
   /** `null` data: this engine cannot look ahead. */
   readonly preview = new Query<PlanInfo | null>()
-  readonly summary = new Query<FolderSummary>()
+  readonly counting: Counting
   readonly start: Action<[], string>
-  #timer: ReturnType<typeof setTimeout> | null = null
 
   missing = $derived.by((): MessageKey | null => {
     if (this.path.path === '') return 'wizard.need.path'
-    if (this.machine === '') return 'wizard.need.machine'
-    if (!this.there.startsWith('/')) return 'wizard.need.there'
+    if (this.way === 'peer' && !this.there.startsWith('/')) return 'wizard.need.there'
     if (this.name.trim() === '' || /[:/]/.test(this.name)) return 'wizard.need.name'
     return null
   })
 
-  patterns = $derived(
-    this.ignore
-      .split('\n')
-      .map((line) => line.trim())
-      .filter((line) => line !== ''),
-  )
+  patterns = $derived(patternsOf(this.ignore))
 
   constructor(app: App) {
     this.#app = app
+    this.counting = new Counting(app)
     this.start = new Action(async () => {
-      const made = await ask(app.backend, { request: 'rel-add', ...this.#fields() })
+      const { target, ...ours } = this.#fields()
+      const made =
+        this.way === 'code'
+          ? await ask(app.backend, { request: 'share', ...ours })
+          : await ask(app.backend, { request: 'rel-add', ...ours, target })
       app.node.refresh()
       return made.id
     })
@@ -73,16 +72,17 @@ export class Wizard {
   look(): void {
     const { backend } = this.#app
     this.preview.reset()
-    void this.preview.load(() => askIfKnown(backend, { request: 'rel-preview', ...this.#fields() }))
-    this.count()
+    // What a machine that nobody knows yet would get is shown over there, before it joins.
+    if (this.way === 'peer') {
+      void this.preview.load(() => askIfKnown(backend, { request: 'rel-preview', ...this.#fields() }))
+    }
+    this.counting.count(this.path, this.patterns, 0)
   }
 
-  /** Counts what the patterns leave out, when the typing rests. */
-  count(): void {
-    if (this.#timer) clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => {
-      void this.summary.load(() => this.#app.backend.shell.scanFolder(this.path, this.patterns))
-    }, settle)
+  /** Changes what is left out, and counts it. */
+  leaveOut(text: string): void {
+    this.ignore = text
+    this.counting.count(this.path, this.patterns)
   }
 
   #fields() {
@@ -108,7 +108,7 @@ export class JoinWizard {
   path = $state.raw<PathText>({ path: '' })
   tried = $state(false)
   readonly pair: Action<[], { name: string; check: string; fingerprint: string; share: string | null }>
-  readonly shares = new Query<string[] | null>()
+  readonly shares = new Query<PeerShare[] | null>()
   readonly preview = new Query<PlanInfo>()
   readonly start: Action<[], string>
 
@@ -118,7 +118,7 @@ export class JoinWizard {
       const paired = await ask(app.backend, {
         request: 'pair-accept',
         code: this.code.trim(),
-        address: this.address.trim(),
+        address: this.address.trim() || null,
       })
       this.machine = paired.name
       this.share = paired.share ?? ''
@@ -132,6 +132,11 @@ export class JoinWizard {
     })
   }
 
+  /** Whether the code has said which folder. */
+  get given(): boolean {
+    return this.way === 'code' && (this.pair.result?.share ?? '') !== ''
+  }
+
   /** Reads what the chosen machine offers, where its engine and ours can say so. */
   readShares(): void {
     const peer = this.machine
@@ -139,7 +144,7 @@ export class JoinWizard {
     if (peer === '') return
     void this.shares.load(async () => {
       const found = await askIfKnown(this.#app.backend, { request: 'peer-shares', peer })
-      return found ? found.filter((one) => !one.joined).map((one) => one.name) : null
+      return found ? found.filter((one) => !one.joined) : null
     })
   }
 

@@ -18,7 +18,7 @@ const click = (name: string | RegExp) => (page: Page) => page.getByRole('button'
 
 async function wizardTo(page: Page, step: 'kind' | 'preview') {
   await page.getByLabel('Folder on this machine').fill('/home/ada/Photos')
-  await page.getByLabel('Machine', { exact: true }).selectOption('nas')
+  await page.getByRole('radio', { name: /^nas/ }).check()
   await page.getByLabel('Folder on nas').fill('/srv/photos')
   await page.getByLabel('Name', { exact: true }).fill('Holiday')
   await page.getByRole('button', { name: 'Next' }).click()
@@ -27,6 +27,11 @@ async function wizardTo(page: Page, step: 'kind' | 'preview') {
     await page.getByText('Nothing is written').waitFor()
     await page.waitForTimeout(700)
   }
+}
+
+async function enterCode(page: Page) {
+  await page.getByLabel('Code from the other machine').fill('7-copper-heron')
+  await page.getByRole('button', { name: 'Next' }).click()
 }
 
 export const looks: Look[] = [
@@ -59,7 +64,7 @@ export const looks: Look[] = [
   { name: 'now-missing', query: 'scenario=disk-full', route: photos, says: ['Stopped, to be safe.'] },
   { name: 'now-disk-full', query: 'scenario=disk-full', route: '/relationships/Backup/now', says: ['1.2 GB are free'] },
   { name: 'now-problems', query: 'scenario=problems', route: photos, says: ['3 paths cannot be kept even.'] },
-  { name: 'now-waiting', query: 'scenario=waiting', route: photos, says: ['Waiting for another machine.'] },
+  { name: 'now-waiting', query: 'scenario=waiting', route: photos, says: ['Waiting for another machine.', '4-lantern-otter', 'evenfold join 4-lantern-otter'] },
   { name: 'now-conflict', query: 'scenario=conflicts', route: '/relationships/Code/now', says: ['14 files were changed on two machines.'] },
   { name: 'now-gone', query: 'scenario=in-sync', route: '/relationships/nothing/now', says: ['not here any more'] },
   { name: 'relationship-settings', query: 'scenario=in-sync', route: '/relationships/Photos/settings', says: ['What takes part'] },
@@ -71,12 +76,57 @@ export const looks: Look[] = [
     says: ['1 change not saved'],
   },
   { name: 'relationship-remove', query: 'scenario=in-sync', route: '/relationships/Photos/settings', before: click('Remove…'), says: ['Remove Photos?'] },
-  { name: 'new-where', query: 'scenario=in-sync', route: '/new' },
+  { name: 'new-where', query: 'scenario=in-sync', route: '/new', before: (page) => page.getByRole('radio', { name: /^nas/ }).check(), says: ['Folder on nas'] },
+  { name: 'new-first', query: 'scenario=empty', route: '/new', says: ['You get a short code at the end.'] },
+  {
+    name: 'new-share',
+    query: 'scenario=empty',
+    route: '/new',
+    async before(page) {
+      await page.getByLabel('Folder on this machine').fill('/home/ada/Photos')
+      await page.getByRole('button', { name: 'Next' }).click()
+      await page.getByRole('button', { name: 'Next' }).click()
+    },
+    says: ['1,204 files, 8.1 GB', 'Share and show the code'],
+  },
   { name: 'new-missing', query: 'scenario=in-sync', route: '/new', before: click('Next'), says: ['Choose a folder.'] },
   { name: 'new-kind', query: 'scenario=in-sync', route: '/new', before: (page) => wizardTo(page, 'kind'), says: ['Compare only'] },
   { name: 'new-preview', query: 'scenario=in-sync', route: '/new', before: (page) => wizardTo(page, 'preview'), says: ['Add 1,204 files on nas', 'Start'] },
   { name: 'new-preview-older', query: 'scenario=in-sync&older', route: '/new', before: (page) => wizardTo(page, 'preview'), says: ['deletes nothing'] },
-  { name: 'join', query: 'scenario=in-sync', route: '/join' },
+  { name: 'join', query: 'scenario=empty', route: '/join', says: ['Only needed if'] },
+  { name: 'join-check', query: 'scenario=empty', route: '/join', before: enterCode, says: ['Do both screens show this?', '7K4M-2QXD'] },
+  {
+    name: 'join-folder',
+    query: 'scenario=empty',
+    route: '/join',
+    async before(page) {
+      await enterCode(page)
+      await page.getByRole('button', { name: 'Yes, the same' }).click()
+    },
+    says: ['Photos, shared by attic'],
+  },
+  {
+    name: 'join-preview',
+    query: 'scenario=empty',
+    route: '/join',
+    async before(page) {
+      await enterCode(page)
+      await page.getByRole('button', { name: 'Yes, the same' }).click()
+      await page.getByLabel('Folder on this machine').fill('/home/ada/Photos')
+      await page.getByRole('button', { name: 'Next' }).click()
+    },
+    says: ['Add 1,204 files on'],
+  },
+  {
+    name: 'join-peer',
+    query: 'scenario=in-sync',
+    route: '/join',
+    async before(page) {
+      await page.getByText('From a paired machine').click()
+      await page.getByLabel('Machine', { exact: true }).selectOption('nas')
+    },
+    says: ['Films'],
+  },
   { name: 'pair-code', query: 'scenario=in-sync', route: '/machines/pair', says: ['4-lantern-otter'] },
   {
     name: 'pair-check',

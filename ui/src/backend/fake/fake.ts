@@ -5,7 +5,7 @@ import type { Replies, Reply, ReplyName, Request } from '../requests'
 import type { Event, PlanInfo, RelationshipStatus } from '../types'
 import { fakeShell } from './shell'
 import { driftHistory, driftLevel } from './drift'
-import { ago, present, scenarios, type World } from './worlds'
+import { ago, peer, present, scenarios, type World } from './worlds'
 
 export function fake(query: URLSearchParams): Backend {
   const make = scenarios[query.get('scenario') ?? 'mixed']
@@ -88,9 +88,9 @@ class Fake implements Backend {
         if (request.code !== '7-copper-heron') {
           throw new BackendError({ code: 'pairing-failed', message: 'the code is wrong, used, or expired; nothing was changed', hint: 'ask for a new code on the other machine' })
         }
-        world.peers.push({ ...world.peers[0]!, name: 'attic', relationships: [], fingerprint: 'SHA256:Qw8eRtY2uIoPaSdFgHjKlZxCvBnM1234567890abcdE' })
+        world.peers.push({ ...peer(9, 'attic'), fingerprint: 'SHA256:Qw8eRtY2uIoPaSdFgHjKlZxCvBnM1234567890abcdE' })
         this.#tell({ event: 'peers' })
-        return reply('paired', { name: 'attic', fingerprint: 'SHA256:Qw8eRtY2uIoPaSdFgHjKlZxCvBnM1234567890abcdE', check: '7K4M-2QXD', share: null })
+        return reply('paired', { name: 'attic', fingerprint: 'SHA256:Qw8eRtY2uIoPaSdFgHjKlZxCvBnM1234567890abcdE', check: '7K4M-2QXD', share: world.statuses.length === 0 ? 'Photos' : null })
       case 'peer-list':
         return reply('peers', world.peers)
       case 'peer-rename': {
@@ -163,7 +163,7 @@ class Fake implements Backend {
       }
       case 'join-preview':
       case 'rel-preview':
-        return reply('preview', newPlan('nas'))
+        return reply('preview', newPlan('peer' in request ? (request.peer ?? 'nas') : (request.target.split(':')[0] ?? 'nas')))
       case 'rel-add':
       case 'join':
       case 'share': {
@@ -205,7 +205,7 @@ class Fake implements Backend {
       case 'drift-level':
         return reply('drift-level', driftLevel(world, this.#find(request.relationship), request.under?.path ?? ''))
       case 'drift-history':
-        return reply('drift-history', driftHistory(request.days))
+        return reply('drift-history', driftHistory(this.#find(request.relationship), request.days))
       case 'changes': {
         const status = this.#find(request.relationship)
         const all = status.drift?.files ?? 0

@@ -55,7 +55,7 @@ const fingerprints = [
   'SHA256:Yc6RtV9bNmK3jHgFdSaPoIuYtReWq1Z2xC4vB5nM6lK',
 ]
 
-function peer(index: number, name: string, online = true, relationships: string[] = []): PeerInfo {
+export function peer(index: number, name: string, online = true, relationships: string[] = []): PeerInfo {
   return {
     name,
     fingerprint: fingerprints[index % fingerprints.length] ?? '',
@@ -381,7 +381,7 @@ export const scenarios: Record<string, () => World> = {
   },
   'key-changed'() {
     const world = blank()
-    withPhotos(world, {
+    const photos = withPhotos(world, {
       state: 'unknown',
       unknown_since: ago(hour),
       error: {
@@ -390,6 +390,7 @@ export const scenarios: Record<string, () => World> = {
         hint: 'if nas was set up anew, remove it and pair again; otherwise somebody stands between',
       },
     })
+    Object.assign(photos.endpoints[1] ?? {}, { online: false, last_seen: ago(hour) })
     withCode(world)
     return world
   },
