@@ -8,6 +8,7 @@ import { t } from '../lib/i18n/i18n.svelte'
 import { Action } from './action.svelte'
 import type { App } from './app.svelte'
 import { Query } from './query.svelte'
+import { router } from './router.svelte'
 
 /** How long a code is valid, in minutes. */
 const validity = 10
@@ -53,11 +54,12 @@ export class Pairing {
     void this.nearby.load(() => askIfKnown(this.#app.backend, { request: 'nearby' }))
   }
 
-  /** Both screens show the same. */
-  confirm(): void {
+  /** Both screens show the same. `then`: offers what people pair for. */
+  confirm(then = false): void {
     const name = this.paired?.name ?? ''
     this.paired = null
-    this.#app.toasts.say(t('pair.check.done', { name }))
+    const next = { label: t('pair.then.share'), run: () => router.go(`#/new?with=${encodeURIComponent(name)}`) }
+    this.#app.toasts.say(t('pair.check.done', { name }), then ? next : null)
     this.#app.node.refresh()
   }
 

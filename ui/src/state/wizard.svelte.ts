@@ -17,10 +17,12 @@ export class Wizard {
   readonly #app: App
   step = $state<WizardStep>('where')
   path = $state.raw<PathText>({ path: '' })
-  /** Whether the folder of the other machine is said here, or chosen over there by whoever has our code. */
-  way = $state<'peer' | 'code'>('code')
+  /** Whether the folder of the other machine is said here, chosen over there by whoever has our code, or on a host that has only SSH. */
+  way = $state<'peer' | 'code' | 'host'>('code')
   machine = $state('')
   there = $state('')
+  /** `ssh://user@host:port/path`. */
+  host = $state('ssh://')
   name = $state('')
   kind = $state<Kind>('two-way')
   ignore = $state('')
@@ -35,21 +37,26 @@ export class Wizard {
   missing = $derived.by((): MessageKey | null => {
     if (this.path.path === '') return 'wizard.need.path'
     if (this.way === 'peer' && !this.there.startsWith('/')) return 'wizard.need.there'
+    if (this.way === 'host' && !/^ssh:\/\/[^/]+\/./.test(this.host.trim())) return 'wizard.need.host'
     if (this.name.trim() === '' || /[:/]/.test(this.name)) return 'wizard.need.name'
     return null
   })
 
   patterns = $derived(patternsOf(this.ignore))
 
+  /** What a person said about keys; sent again with each try. */
+  #trust = { accept_keys: [] as string[], passphrases: [] as string[] }
+
   constructor(app: App) {
     this.#app = app
     this.counting = new Counting(app)
     this.start = new Action(async () => {
       const { target, ...ours } = this.#fields()
-      const made =
-        this.way === 'code'
-          ? await ask(app.backend, { request: 'share', ...ours })
-          : await ask(app.backend, { request: 'rel-add', ...ours, target })
+      const made = await (this.way === 'code'
+        ? ask(app.backend, { request: 'share', ...ours })
+        : this.way === 'peer'
+          ? ask(app.backend, { request: 'rel-add', ...ours, target })
+          : ask(app.backend, { request: 'host-add', ...ours, target: this.host.trim(), from_host: false, ...this.#trust }))
       app.node.refresh()
       return made.id
     })
@@ -67,6 +74,16 @@ export class Wizard {
     if (step !== 'where' && this.missing) return
     this.step = step
     if (step === 'preview') this.look()
+  }
+
+  /** A host's key was compared. */
+  accept(fingerprint: string): void {
+    this.#trust.accept_keys.push(fingerprint)
+  }
+
+  /** The passphrase of one's own key was given. */
+  unlock(passphrase: string): void {
+    this.#trust.passphrases.push(passphrase)
   }
 
   look(): void {

@@ -29,6 +29,19 @@ async function wizardTo(page: Page, step: 'kind' | 'preview') {
   }
 }
 
+function hostTo(step: 'where' | 'kind' | 'key') {
+  return async (page: Page) => {
+    await page.getByLabel('Folder on this machine').fill('/home/ada/Photos')
+    await page.getByRole('radio', { name: /only SSH/ }).check()
+    await page.getByLabel('Folder on the server').fill('ssh://ada@nas.local/srv/photos')
+    if (step === 'where') return
+    await page.getByRole('button', { name: 'Next' }).click()
+    if (step === 'kind') return
+    await page.getByRole('button', { name: 'Next' }).click()
+    await page.getByRole('button', { name: 'Start' }).click()
+  }
+}
+
 async function enterCode(page: Page) {
   await page.getByLabel('Code from the other machine').fill('7-copper-heron')
   await page.getByRole('button', { name: 'Next' }).click()
@@ -66,8 +79,17 @@ export const looks: Look[] = [
   { name: 'now-problems', query: 'scenario=problems', route: photos, says: ['3 paths cannot be kept even.'] },
   { name: 'now-waiting', query: 'scenario=waiting', route: photos, says: ['Waiting for another machine.', '4-lantern-otter', 'evenfold join 4-lantern-otter'] },
   { name: 'now-conflict', query: 'scenario=conflicts', route: '/relationships/Code/now', says: ['14 files were changed on two machines.'] },
+  { name: 'now-manual', query: 'scenario=manual', route: '/relationships/Notes/now', says: ['Fetch', '7 paths differ.'] },
+  { name: 'now-manual-sent', query: 'scenario=manual', route: '/relationships/Notes/now', before: click('Send'), says: ['Notes: 7 changes sent.'] },
   { name: 'now-gone', query: 'scenario=in-sync', route: '/relationships/nothing/now', says: ['not here any more'] },
   { name: 'relationship-settings', query: 'scenario=in-sync', route: '/relationships/Photos/settings', says: ['What takes part'] },
+  {
+    name: 'relationship-settings-hub',
+    query: 'scenario=waiting',
+    route: '/relationships/Photos/settings',
+    before: (page) => page.getByRole('button', { name: 'Leave out .git/' }).click(),
+    says: ['files are left out', '1 change not saved'],
+  },
   {
     name: 'relationship-settings-edited',
     query: 'scenario=in-sync',
@@ -75,9 +97,11 @@ export const looks: Look[] = [
     before: (page) => page.getByLabel('Send at most').fill('2MB/s'),
     says: ['1 change not saved'],
   },
+  { name: 'deliveries', query: 'scenario=mixed', route: '/relationships/Scans/deliveries', says: ['Travelling', 'no space', 'next try'] },
+  { name: 'deliveries-waiting', query: 'scenario=mixed', route: '/relationships/Scans/deliveries', before: (page) => page.getByText(/^Waiting \d/).click(), says: ['no space'] },
   { name: 'relationship-remove', query: 'scenario=in-sync', route: '/relationships/Photos/settings', before: click('Remove…'), says: ['Remove Photos?'] },
   { name: 'new-where', query: 'scenario=in-sync', route: '/new', before: (page) => page.getByRole('radio', { name: /^nas/ }).check(), says: ['Folder on nas'] },
-  { name: 'new-first', query: 'scenario=empty', route: '/new', says: ['You get a short code at the end.'] },
+  { name: 'new-first', query: 'scenario=empty', route: '/new', says: ['Another machine with Evenfold'] },
   {
     name: 'new-share',
     query: 'scenario=empty',
@@ -89,6 +113,9 @@ export const looks: Look[] = [
     },
     says: ['1,204 files, 8.1 GB', 'Share and show the code'],
   },
+  { name: 'new-host', query: 'scenario=empty', route: '/new', before: hostTo('where'), says: ['Folder on the server'] },
+  { name: 'new-host-kind', query: 'scenario=empty', route: '/new', before: hostTo('kind'), says: ['Mirror'] },
+  { name: 'new-host-key', query: 'scenario=empty', route: '/new', before: hostTo('key'), says: ['Is this the key of the server?', 'SHA256:'] },
   { name: 'new-missing', query: 'scenario=in-sync', route: '/new', before: click('Next'), says: ['Choose a folder.'] },
   { name: 'new-kind', query: 'scenario=in-sync', route: '/new', before: (page) => wizardTo(page, 'kind'), says: ['Compare only'] },
   { name: 'new-preview', query: 'scenario=in-sync', route: '/new', before: (page) => wizardTo(page, 'preview'), says: ['Add 1,204 files on nas', 'Start'] },
@@ -210,5 +237,12 @@ export const looks: Look[] = [
     query: 'scenario=mixed',
     route: `/settings/${page}`,
   })),
+  {
+    name: 'settings-network-edited',
+    query: 'scenario=mixed',
+    route: '/settings/network',
+    before: (page) => page.getByLabel('Name of this machine').fill('study'),
+    says: ['Holds from the next start'],
+  },
   { name: 'settings-german', query: 'scenario=mixed&locale=de', route: '/settings/general', says: ['Evenfold beim Anmelden starten'] },
 ]

@@ -4,6 +4,7 @@ import { type Backend, BackendError } from '../backend'
 import type { Replies, Reply, ReplyName, Request } from '../requests'
 import type { Event, PlanInfo, RelationshipStatus } from '../types'
 import { fakeShell } from './shell'
+import { someDeliveries } from './deliveries'
 import { driftHistory, driftLevel } from './drift'
 import { ago, peer, present, scenarios, type World } from './worlds'
 
@@ -155,6 +156,14 @@ class Fake implements Backend {
           bytes: 0,
         })
       }
+      case 'push':
+      case 'pull': {
+        const status = this.#find(request.relationship)
+        const files = status.drift?.files ?? 0
+        this.#change(status.id, { state: 'in-sync', verified_at: ago(0), drift: { files: 0, bytes: 0, oldest_seconds: null } })
+        const outcome = files === 0 ? 'unchanged' : request.request === 'push' ? 'pushed' : 'pulled'
+        return reply('transfer', { outcome, files, bytes: status.drift?.bytes ?? 0, left: [], plan: null, status })
+      }
       case 'apply': {
         const status = world.statuses.find((one) => one.halt?.plan === request.plan)
         if (!status) throw new BackendError({ code: 'plan-outdated', message: 'the plan does not fit any more; nothing was changed', hint: 'look again' })
@@ -164,6 +173,12 @@ class Fake implements Backend {
       case 'join-preview':
       case 'rel-preview':
         return reply('preview', newPlan('peer' in request ? (request.peer ?? 'nas') : (request.target.split(':')[0] ?? 'nas')))
+      case 'host-add':
+        if (request.accept_keys.length === 0) {
+          const message = 'nobody here knows the key of nas.local: SHA256:Qw8eRtY2uIoPaSdFgHjKlZxCvBnM1234567890abcdE; nothing was changed'
+          throw new BackendError({ code: 'key-unknown', message, hint: 'compare it with the fingerprint that the host shows' })
+        }
+        return this.#answer({ ...request, request: 'share' })
       case 'rel-add':
       case 'join':
       case 'share': {
@@ -268,6 +283,11 @@ class Fake implements Backend {
         ])
       case 'restore':
         return reply('restored', { ...(request.to ?? request.path), version: request.version ?? 'v3', replaced: 'v4' })
+      case 'ledger-list':
+        return reply('ledger', someDeliveries(this.#find(request.relationship)))
+      case 'ledger-retry':
+      case 'ledger-forget':
+        return reply('counted', request.which.length)
       case 'doctor':
         return reply('doctor', [
           { level: 'ok', check: 'database', message: 'the database is sound', hint: null },
@@ -283,7 +303,8 @@ class Fake implements Backend {
           { key: 'listen', value: '[::]:22722', origin: 'default' },
           { key: 'name', value: 'desk', origin: 'config.toml' },
           { key: 'log', value: 'info', origin: 'default' },
-          { key: 'discovery', value: 'true', origin: 'environment' },
+          { key: 'log_size', value: '10MB', origin: 'default' },
+          { key: 'nearby', value: 'on', origin: 'environment' },
         ])
       case 'config-set':
         return done

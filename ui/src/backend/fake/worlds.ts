@@ -296,6 +296,12 @@ export const scenarios: Record<string, () => World> = {
     world.peers = []
     return world
   },
+  manual() {
+    const world = blank()
+    const change: Change = { state: 'differs', drift: { files: 7, bytes: 48_000, oldest_seconds: 5400 } }
+    relationship(world, 'Notes', 'manual', '/home/ada/notes', [{ node: 'nas', path: '/srv/notes' }], change)
+    return world
+  },
   'in-sync'() {
     const world = blank()
     withPhotos(world)

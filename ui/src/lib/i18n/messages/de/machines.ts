@@ -56,5 +56,5 @@ export const machines: Record<keyof typeof en, string> = {
   'pair.check.done': '{name} ist gekoppelt.',
   'pair.check.fingerprint': 'Schlüssel von {name}',
   'pair.check.may': 'Er darf erreichen, was Sie mit ihm teilen, sonst nichts: keine Befehlszeile, keinen anderen Ordner.',
-  'pair.then.share': 'Neue Beziehung mit {name}',
+  'pair.then.share': 'Neue Beziehung',
 }

@@ -54,5 +54,5 @@ export const machines = {
   'pair.check.done': '{name} is paired.',
   'pair.check.fingerprint': 'Key of {name}',
   'pair.check.may': 'It may reach what you share with it, nothing else: no shell, no other folder.',
-  'pair.then.share': 'New relationship with {name}',
+  'pair.then.share': 'New relationship',
 } as const
