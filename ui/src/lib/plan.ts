@@ -42,6 +42,8 @@ export function planLines(changes: ChangeInfo[], isOpen: (folder: string) => boo
       else folders.set(name, [change])
     }
   }
+  // One folder alone would only hide what the plan is about.
+  if (folders.size === 1 && alone.length === 0) return sorted.map((change) => line(change, false))
   const groups = [...folders].map(([name, inside]) => folderOf(name, inside))
   groups.sort((a, b) => worst(a) - worst(b) || b.bytes - a.bytes)
   return [

@@ -23,11 +23,15 @@ describe('lines of a plan', () => {
   })
 
   test('an open folder shows what is in it', () => {
-    expect(told(many, ['pictures/'])).toHaveLength(21)
+    expect(told([...many, change('films/y')], ['pictures/'])).toHaveLength(22)
+  })
+
+  test('one folder alone is not folded up', () => {
+    expect(told(many)).toHaveLength(20)
   })
 
   test('a folder counts files by act, also those of a folder that travels as a whole', () => {
-    const [line] = planLines([...many, { ...change('pictures/raw', 'delete'), files: 30 }], () => false)
+    const [line] = planLines([...many, { ...change('pictures/raw', 'delete'), files: 30 }, change('films/y')], () => false)
     expect(line).toMatchObject({ folder: { files: 50, acts: [['delete', 30], ['create', 20]] } })
   })
 })
