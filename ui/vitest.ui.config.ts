@@ -6,6 +6,8 @@ export default defineConfig({
     include: ['tests/ui/**/*.test.ts'],
     environment: 'node',
     fileParallelism: false,
+    // As many pages at once; each keeps about one core busy.
+    maxConcurrency: 3,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

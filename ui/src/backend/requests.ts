@@ -1,6 +1,7 @@
 // What may be asked of a node and what comes back, so that each request knows the type of its reply.
 
 import type {
+  ByHand,
   Check,
   ConfigEntry,
   ConflictInfo,
@@ -8,7 +9,9 @@ import type {
   GcReport,
   HistoryQuery,
   HistoryRow,
+  HostAdd,
   Join,
+  LedgerItem,
   NodeInfo,
   Offer,
   Paired,
@@ -30,7 +33,8 @@ export type Request =
   | { request: 'node-show' }
   | { request: 'pair-offer'; minutes: number; share: string | null }
   | { request: 'pair-wait'; code: string }
-  | { request: 'pair-accept'; code: string; address: string }
+  /** Without an address, every machine on the local network is tried. */
+  | { request: 'pair-accept'; code: string; address: string | null }
   | { request: 'peer-list' }
   | { request: 'peer-rename'; peer: string; name: string }
   | { request: 'peer-remove'; peer: string }
@@ -39,6 +43,8 @@ export type Request =
   | ({ request: 'join-preview' } & Join)
   | ({ request: 'join' } & Join)
   | { request: 'rel-add'; name: string; kind: string; path: PathText; target: string; settings: Setting[] }
+  /** A folder on a host that runs OpenSSH's server only. */
+  | ({ request: 'host-add' } & HostAdd)
   | { request: 'rel-list' }
   | { request: 'rel-show'; relationship: string }
   | { request: 'rel-edit'; relationship: string; settings: Setting[] }
@@ -47,6 +53,10 @@ export type Request =
   | { request: 'rel-remove'; relationship: string }
   | { request: 'status'; relationship: string | null }
   | { request: 'sync'; relationship: string; dry_run: boolean; wait: boolean; timeout_seconds: number | null }
+  /** By hand: sends what is chosen and was changed here; the hub must hold nothing that was not fetched. */
+  | { request: 'push'; relationship: string; paths: PathText[]; force: boolean; dry_run: boolean }
+  /** By hand: fetches what the hub has; replaces nothing that was edited here. */
+  | { request: 'pull'; relationship: string; paths: PathText[]; dry_run: boolean }
   | { request: 'apply'; plan: string }
   | { request: 'check'; relationship: string; deep: boolean }
   | { request: 'why'; relationship: string; path: PathText }
@@ -62,6 +72,9 @@ export type Request =
       version: string | null
       to: PathText | null
     }
+  | { request: 'ledger-list'; relationship: string; all: boolean }
+  /** Paths below the root, or ids of entries. */
+  | { request: 'ledger-retry' | 'ledger-forget'; relationship: string; which: PathText[] }
   | { request: 'doctor' }
   | { request: 'gc' }
   | { request: 'log'; lines: number }
@@ -81,12 +94,15 @@ export interface Replies extends WishedReplies {
   preview: PlanInfo
   status: Status
   synced: Synced
+  transfer: ByHand
   check: Check
   why: Why
   conflicts: ConflictInfo[]
   history: HistoryRow[]
   versions: VersionInfo[]
   restored: Restored
+  ledger: LedgerItem[]
+  counted: number
   doctor: DoctorFinding[]
   gc: GcReport
   log: string[]
@@ -111,6 +127,7 @@ export interface ReplyNames {
   'join-preview': 'preview'
   join: 'relationship'
   'rel-add': 'relationship'
+  'host-add': 'relationship'
   'rel-list': 'relationships'
   'rel-show': 'relationship'
   'rel-edit': 'relationship'
@@ -119,6 +136,8 @@ export interface ReplyNames {
   'rel-remove': 'done'
   status: 'status'
   sync: 'synced'
+  push: 'transfer'
+  pull: 'transfer'
   apply: 'synced'
   check: 'check'
   why: 'why'
@@ -127,6 +146,9 @@ export interface ReplyNames {
   history: 'history'
   versions: 'versions'
   restore: 'restored'
+  'ledger-list': 'ledger'
+  'ledger-retry': 'counted'
+  'ledger-forget': 'counted'
   doctor: 'doctor'
   gc: 'gc'
   log: 'log'

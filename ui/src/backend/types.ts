@@ -33,6 +33,58 @@ export interface Join {
   settings: Setting[]
 }
 
+/** What became of a push or pull. */
+export interface ByHand {
+  outcome: 'pushed' | 'pulled' | 'unchanged' | 'refused' | 'conflicts' | 'incomplete' | 'held' | 'planned' | 'unknown'
+  files: number
+  bytes: number
+  /** What did not travel, and why. */
+  left: (PathText & { reason: string; detail: string })[]
+  plan: PlanInfo | null
+  status: RelationshipStatus
+}
+
+/** A delivery: one item in one version on its way to one destination. */
+export interface LedgerItem extends PathText {
+  /** Empty for an item that is not offered yet. */
+  id: string
+  version: string
+  origin: string
+  destination: string
+  /** See `lib/deliveries.ts` for the words. */
+  state: string
+  reason: string | null
+  bytes: number
+  files: number
+  /** Attempts that failed. */
+  attempts: number
+  retry_at: string | null
+  at_hub: boolean
+  /** Where the destination put it. */
+  placed_at: string | null
+  since: string | null
+  delivered_at: string | null
+  finalised_at: string | null
+  released_at: string | null
+  hook_error: string | null
+  gone: boolean
+}
+
+export interface HostAdd {
+  name: string
+  kind: string
+  path: PathText
+  /** `ssh://user@host:port/path`. */
+  target: string
+  /** Whether changes come from the host, where they travel one way. */
+  from_host: boolean
+  settings: Setting[]
+  /** Fingerprints of host keys that a person has compared and accepts. */
+  accept_keys: string[]
+  /** Passphrases of encrypted keys. */
+  passphrases: string[]
+}
+
 export interface HistoryQuery {
   relationship?: string | null
   /** Glob over paths. */

@@ -61,7 +61,7 @@ function coarse(seconds: number): [number, Unit] {
 }
 
 /** A length of time in its largest fitting unit, such as "4 min". */
-export function duration(seconds: number, style: 'short' | 'long' = 'short'): string {
+export function duration(seconds: number, style: 'short' | 'long' = 'long'): string {
   const [value, unit] = coarse(Math.max(0, seconds))
   return kept(`duration${unit}${style}`, (tag) => {
     return new Intl.NumberFormat(tag, { style: 'unit', unit, unitDisplay: style })

@@ -12,8 +12,8 @@ export type Span = (typeof spans)[number]
 
 const hours: Record<Exclude<Span, 'any'>, number> = { hour: 1, day: 24, week: 168, month: 720 }
 const pageSize = 200
-/** Batches with up to so many acts are open at first. */
-const openUpTo = 1
+/** Batches with up to so many acts are open at first; who searches wants to see what was found. */
+const openUpTo = { browsing: 1, searching: 20 }
 
 export interface Filter {
   text: string
@@ -44,7 +44,7 @@ export class HistoryState {
   }
 
   #isOpen(id: number, rows: number): boolean {
-    return this.#open.get(id) ?? rows <= openUpTo
+    return this.#open.get(id) ?? rows <= openUpTo[this.filter.text.trim() === '' ? 'browsing' : 'searching']
   }
 
   toggle(id: number, rows: number): void {

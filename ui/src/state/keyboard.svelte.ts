@@ -1,7 +1,7 @@
 // Keys that work everywhere. Single letters only where nobody is typing.
 
 import type { App } from './app.svelte'
-import { router, sections, tabs, toRelationship } from './router.svelte'
+import { router, sections, tabsOf, toRelationship } from './router.svelte'
 
 function isTyping(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
@@ -49,6 +49,7 @@ export function keyboard(event: KeyboardEvent, app: App): void {
   const { route } = router
   if (route.page !== 'relationship' || document.querySelector('[role=dialog],[role=menu]')) return
   if (event.key === '[' || event.key === ']') {
+    const tabs = tabsOf(app.node.find(route.id)?.kind ?? 'two-way')
     const next = tabs[(tabs.indexOf(route.tab) + (event.key === ']' ? 1 : tabs.length - 1)) % tabs.length]
     if (next) router.go(toRelationship(route.id, next))
   } else if (event.key === 'Escape') {

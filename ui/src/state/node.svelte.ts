@@ -1,7 +1,7 @@
 // What the node says: status, relationships, machines. Events only nudge; what is shown was read.
 
 import { ask, type Backend, BackendError } from '../backend/backend'
-import type { Event, NodeInfo, PeerInfo, RelationshipInfo, RelationshipStatus } from '../backend/types'
+import type { Event, NodeInfo, PeerInfo, Progress, RelationshipInfo, RelationshipStatus } from '../backend/types'
 import { summarise } from '../lib/status'
 
 /** At most four readings a second, however many events come. */
@@ -29,6 +29,8 @@ export class NodeState {
   summary = $derived(summarise(this.relationships))
 
   #timer: ReturnType<typeof setTimeout> | null = null
+  #moving = new Map<string, Progress>()
+  #drawing: ReturnType<typeof setTimeout> | null = null
   #wanted = { status: false, peers: false }
   #reading = false
 
@@ -53,6 +55,7 @@ export class NodeState {
       stop()
       clearInterval(interval)
       if (this.#timer) clearTimeout(this.#timer)
+      if (this.#drawing) clearTimeout(this.#drawing)
     }
   }
 
@@ -69,9 +72,8 @@ export class NodeState {
   #onEvent(event: Event): void {
     switch (event.event) {
       case 'progress':
-        this.relationships = this.relationships.map((one) =>
-          one.id === event.id ? { ...one, progress: event.progress } : one,
-        )
+        this.#moving.set(event.id, event.progress)
+        this.#drawing ??= setTimeout(() => this.#draw(), pace)
         break
       case 'relationship':
         this.#want({ status: true, peers: false })
@@ -80,6 +82,17 @@ export class NodeState {
         this.#want({ status: true, peers: true })
         break
     }
+  }
+
+  /** Shows the newest progress of each, however often it was told. */
+  #draw(): void {
+    this.#drawing = null
+    const moving = this.#moving
+    this.#moving = new Map()
+    this.relationships = this.relationships.map((one) => {
+      const progress = moving.get(one.id)
+      return progress ? { ...one, progress } : one
+    })
   }
 
   #want(what: { status: boolean; peers: boolean }): void {
@@ -105,6 +118,8 @@ export class NodeState {
       if (status) {
         this.info = status.node
         this.relationships = status.relationships
+        // What was just read is newer than what was told before.
+        this.#moving.clear()
         this.asOf = new Date().toISOString()
         this.revision += 1
       }

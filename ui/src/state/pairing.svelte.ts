@@ -1,4 +1,5 @@
-// Pairing: a code shown here and waited for, or a code typed in that another machine shows.
+// Pairing: a code shown here and waited for, or a code typed in that another machine shows. A code may carry a relationship that
+// the other machine is meant to join.
 
 import { ask, askIfKnown, BackendError } from '../backend/backend'
 import type { Offer, Paired } from '../backend/types'
@@ -7,6 +8,7 @@ import { t } from '../lib/i18n/i18n.svelte'
 import { Action } from './action.svelte'
 import type { App } from './app.svelte'
 import { Query } from './query.svelte'
+import { router } from './router.svelte'
 
 /** How long a code is valid, in minutes. */
 const validity = 10
@@ -24,11 +26,11 @@ export class Pairing {
   over = $state(false)
   #gone = false
 
-  constructor(app: App) {
+  constructor(app: App, share: string | null = null) {
     this.#app = app
     this.offer = new Action(async () => {
       this.over = false
-      const offer = await ask(app.backend, { request: 'pair-offer', minutes: validity, share: null })
+      const offer = await ask(app.backend, { request: 'pair-offer', minutes: validity, share })
       void this.#wait(offer)
       return offer
     })
@@ -36,7 +38,7 @@ export class Pairing {
       const paired = await ask(app.backend, {
         request: 'pair-accept',
         code: this.code.trim(),
-        address: this.address.trim(),
+        address: this.address.trim() || null,
       })
       this.#found(paired)
       return paired
@@ -52,11 +54,12 @@ export class Pairing {
     void this.nearby.load(() => askIfKnown(this.#app.backend, { request: 'nearby' }))
   }
 
-  /** Both screens show the same. */
-  confirm(): void {
+  /** Both screens show the same. `then`: offers what people pair for. */
+  confirm(then = false): void {
     const name = this.paired?.name ?? ''
     this.paired = null
-    this.#app.toasts.say(t('pair.check.done', { name }))
+    const next = { label: t('pair.then.share'), run: () => router.go(`#/new?with=${encodeURIComponent(name)}`) }
+    this.#app.toasts.say(t('pair.check.done', { name }), then ? next : null)
     this.#app.node.refresh()
   }
 

@@ -2,6 +2,7 @@
 
 import { ask, BackendError } from '../backend/backend'
 import type { RelationshipStatus } from '../backend/types'
+import { hasMessage, t } from '../lib/i18n/i18n.svelte'
 import type { App } from './app.svelte'
 
 /** Runs something of the user's, tells what went wrong, and reads again. */
@@ -27,6 +28,18 @@ export function setPaused(app: App, status: RelationshipStatus, paused: boolean)
   return attempt(app, () =>
     ask(app.backend, { request: paused ? 'rel-pause' : 'rel-resume', relationship: status.id }),
   )
+}
+
+/** By hand: sends what was changed here, or fetches what the others changed, and tells how it ended. */
+export function byHand(app: App, status: RelationshipStatus, request: 'push' | 'pull'): Promise<boolean> {
+  return attempt(app, async () => {
+    const relationship = status.id
+    const done = await (request === 'push'
+      ? ask(app.backend, { request, relationship, paths: [], force: false, dry_run: false })
+      : ask(app.backend, { request, relationship, paths: [], dry_run: false }))
+    const key = `byHand.${done.outcome}`
+    app.toasts.say(t(hasMessage(key) ? key : 'byHand.unknown', { name: status.name, n: done.files, left: done.left.length }))
+  })
 }
 
 /** Opens our own folder in the desktop's file manager. */

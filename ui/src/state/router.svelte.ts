@@ -1,10 +1,19 @@
 // Which page is shown. The address lives behind the hash, so that links, back and forward work without a server.
 
+import type { Kind } from '../backend/types'
+import { isDelivering } from '../lib/deliveries'
+
 export const sections = ['relationships', 'needs-you', 'history', 'machines', 'settings'] as const
 export type Section = (typeof sections)[number]
 
-export const tabs = ['now', 'changes', 'conflicts', 'drift', 'history', 'settings'] as const
+export const tabs = ['now', 'deliveries', 'changes', 'conflicts', 'drift', 'history', 'settings'] as const
 export type Tab = (typeof tabs)[number]
+
+/** The tabs that mean something for a kind: what is only delivered is neither kept even nor in conflict. */
+export function tabsOf(kind: Kind): Tab[] {
+  const without: Tab[] = isDelivering(kind) ? ['changes', 'conflicts'] : ['deliveries']
+  return tabs.filter((tab) => !without.includes(tab))
+}
 
 export const settingsPages = [
   'general',
@@ -21,7 +30,8 @@ export type SettingsPage = (typeof settingsPages)[number]
 export type Route =
   | { page: 'home' }
   | { page: 'relationship'; id: string; tab: Tab; query: URLSearchParams }
-  | { page: 'new' }
+  /** `machine`: a paired machine that is chosen beforehand. */
+  | { page: 'new'; machine: string }
   | { page: 'join' }
   | { page: 'needs-you' }
   | { page: 'history'; query: URLSearchParams }
@@ -52,7 +62,7 @@ export function parse(address: string): Route {
         ? { page: 'home' }
         : { page: 'relationship', id: second, tab: oneOf(tabs, third, 'now'), query }
     case 'new':
-      return { page: 'new' }
+      return { page: 'new', machine: query.get('with') ?? '' }
     case 'join':
       return { page: 'join' }
     case 'needs-you':

@@ -1,25 +1,28 @@
 // A new relationship in three steps: where, what kind, preview. Nothing is written before `start`.
 
-import { ask, askIfKnown, BackendError, type FolderSummary } from '../backend/backend'
+import { ask, askIfKnown, BackendError } from '../backend/backend'
 import type { Kind, PathText, PlanInfo, Setting } from '../backend/types'
+import type { PeerShare } from '../backend/wishes'
 import type { MessageKey } from '../lib/i18n/i18n.svelte'
 import { split } from '../lib/paths'
 import { Action } from './action.svelte'
 import type { App } from './app.svelte'
+import { Counting, patternsOf } from './counting.svelte'
 import { Query } from './query.svelte'
 
 export const wizardSteps = ['where', 'kind', 'preview'] as const
 export type WizardStep = (typeof wizardSteps)[number]
 
-/** Longest pause in typing before the patterns are counted again. */
-const settle = 400
-
 export class Wizard {
   readonly #app: App
   step = $state<WizardStep>('where')
   path = $state.raw<PathText>({ path: '' })
+  /** Whether the folder of the other machine is said here, chosen over there by whoever has our code, or on a host that has only SSH. */
+  way = $state<'peer' | 'code' | 'host'>('code')
   machine = $state('')
   there = $state('')
+  /** `ssh://user@host:port/path`. */
+  host = $state('ssh://')
   name = $state('')
   kind = $state<Kind>('two-way')
   ignore = $state('')
@@ -28,29 +31,32 @@ export class Wizard {
 
   /** `null` data: this engine cannot look ahead. */
   readonly preview = new Query<PlanInfo | null>()
-  readonly summary = new Query<FolderSummary>()
+  readonly counting: Counting
   readonly start: Action<[], string>
-  #timer: ReturnType<typeof setTimeout> | null = null
 
   missing = $derived.by((): MessageKey | null => {
     if (this.path.path === '') return 'wizard.need.path'
-    if (this.machine === '') return 'wizard.need.machine'
-    if (!this.there.startsWith('/')) return 'wizard.need.there'
+    if (this.way === 'peer' && !this.there.startsWith('/')) return 'wizard.need.there'
+    if (this.way === 'host' && !/^ssh:\/\/[^/]+\/./.test(this.host.trim())) return 'wizard.need.host'
     if (this.name.trim() === '' || /[:/]/.test(this.name)) return 'wizard.need.name'
     return null
   })
 
-  patterns = $derived(
-    this.ignore
-      .split('\n')
-      .map((line) => line.trim())
-      .filter((line) => line !== ''),
-  )
+  patterns = $derived(patternsOf(this.ignore))
+
+  /** What a person said about keys; sent again with each try. */
+  #trust = { accept_keys: [] as string[], passphrases: [] as string[] }
 
   constructor(app: App) {
     this.#app = app
+    this.counting = new Counting(app)
     this.start = new Action(async () => {
-      const made = await ask(app.backend, { request: 'rel-add', ...this.#fields() })
+      const { target, ...ours } = this.#fields()
+      const made = await (this.way === 'code'
+        ? ask(app.backend, { request: 'share', ...ours })
+        : this.way === 'peer'
+          ? ask(app.backend, { request: 'rel-add', ...ours, target })
+          : ask(app.backend, { request: 'host-add', ...ours, target: this.host.trim(), from_host: false, ...this.#trust }))
       app.node.refresh()
       return made.id
     })
@@ -70,19 +76,30 @@ export class Wizard {
     if (step === 'preview') this.look()
   }
 
+  /** A host's key was compared. */
+  accept(fingerprint: string): void {
+    this.#trust.accept_keys.push(fingerprint)
+  }
+
+  /** The passphrase of one's own key was given. */
+  unlock(passphrase: string): void {
+    this.#trust.passphrases.push(passphrase)
+  }
+
   look(): void {
     const { backend } = this.#app
     this.preview.reset()
-    void this.preview.load(() => askIfKnown(backend, { request: 'rel-preview', ...this.#fields() }))
-    this.count()
+    // What a machine that nobody knows yet would get is shown over there, before it joins.
+    if (this.way === 'peer') {
+      void this.preview.load(() => askIfKnown(backend, { request: 'rel-preview', ...this.#fields() }))
+    }
+    this.counting.count(this.path, this.patterns, 0)
   }
 
-  /** Counts what the patterns leave out, when the typing rests. */
-  count(): void {
-    if (this.#timer) clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => {
-      void this.summary.load(() => this.#app.backend.shell.scanFolder(this.path, this.patterns))
-    }, settle)
+  /** Changes what is left out, and counts it. */
+  leaveOut(text: string): void {
+    this.ignore = text
+    this.counting.count(this.path, this.patterns)
   }
 
   #fields() {
@@ -108,7 +125,7 @@ export class JoinWizard {
   path = $state.raw<PathText>({ path: '' })
   tried = $state(false)
   readonly pair: Action<[], { name: string; check: string; fingerprint: string; share: string | null }>
-  readonly shares = new Query<string[] | null>()
+  readonly shares = new Query<PeerShare[] | null>()
   readonly preview = new Query<PlanInfo>()
   readonly start: Action<[], string>
 
@@ -118,7 +135,7 @@ export class JoinWizard {
       const paired = await ask(app.backend, {
         request: 'pair-accept',
         code: this.code.trim(),
-        address: this.address.trim(),
+        address: this.address.trim() || null,
       })
       this.machine = paired.name
       this.share = paired.share ?? ''
@@ -132,6 +149,11 @@ export class JoinWizard {
     })
   }
 
+  /** Whether the code has said which folder. */
+  get given(): boolean {
+    return this.way === 'code' && (this.pair.result?.share ?? '') !== ''
+  }
+
   /** Reads what the chosen machine offers, where its engine and ours can say so. */
   readShares(): void {
     const peer = this.machine
@@ -139,7 +161,7 @@ export class JoinWizard {
     if (peer === '') return
     void this.shares.load(async () => {
       const found = await askIfKnown(this.#app.backend, { request: 'peer-shares', peer })
-      return found ? found.filter((one) => !one.joined).map((one) => one.name) : null
+      return found ? found.filter((one) => !one.joined) : null
     })
   }
 

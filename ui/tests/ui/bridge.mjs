@@ -1,8 +1,10 @@
 // A real engine behind HTTP: starts `evenfold daemon` on a home of its own and passes requests to its control socket.
-// POST /request (JSON in, JSON out, 400 with an error of the node), GET /events (server-sent events).
+// POST /request (JSON in, JSON out, 400 with an error of the node), GET /events (server-sent events), POST /shell: what the desktop
+// reads for the window.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readdir, readFile, stat, statfs } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -77,6 +79,11 @@ export async function bridge(engine) {
     }
     let body = ''
     for await (const chunk of request) body += chunk
+    if (request.url === '/shell') {
+      const answer = await shell(engine, JSON.parse(body)).catch((error) => ({ failed: String(error) }))
+      response.writeHead(answer.failed ? 400 : 200, headers).end(JSON.stringify(answer))
+      return
+    }
     // The answer first: headers cannot be taken back.
     const [status, answer] = await engine.request(JSON.parse(body)).then(
       (reply) => [200, reply],
@@ -87,4 +94,19 @@ export async function bridge(engine) {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return { url: `http://127.0.0.1:${server.address().port}`, stop: () => server.closeAllConnections() ?? server.close() }
+}
+
+/** Reads files of a relationship, and counts what stands in a folder. */
+async function shell(engine, { name, relationship, what, path }) {
+  if (name === 'read-text') {
+    // What is kept of the past is the engine's own matter.
+    if (what.version) return { kind: 'binary' }
+    const found = await engine.request({ request: 'rel-show', relationship })
+    return { kind: 'text', text: await readFile(join(found.data.path, what.path.path), 'utf8') }
+  }
+  const all = await readdir(path.path, { recursive: true })
+  const sizes = await Promise.all(all.map((one) => stat(join(path.path, one))))
+  const files = sizes.filter((one) => one.isFile())
+  const disk = await statfs(path.path)
+  return { files: files.length, bytes: files.reduce((sum, one) => sum + one.size, 0), ignored: 0, free_bytes: disk.bavail * disk.bsize }
 }

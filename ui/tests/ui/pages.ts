@@ -10,7 +10,6 @@ export interface Look {
   before?: (page: Page) => Promise<void>
   /** Words that must be there. */
   says?: string[]
-  size?: [width: number, height: number]
 }
 
 const photos = '/relationships/Photos/now'
@@ -19,7 +18,7 @@ const click = (name: string | RegExp) => (page: Page) => page.getByRole('button'
 
 async function wizardTo(page: Page, step: 'kind' | 'preview') {
   await page.getByLabel('Folder on this machine').fill('/home/ada/Photos')
-  await page.getByLabel('Machine', { exact: true }).selectOption('nas')
+  await page.getByRole('radio', { name: /^nas/ }).check()
   await page.getByLabel('Folder on nas').fill('/srv/photos')
   await page.getByLabel('Name', { exact: true }).fill('Holiday')
   await page.getByRole('button', { name: 'Next' }).click()
@@ -30,9 +29,26 @@ async function wizardTo(page: Page, step: 'kind' | 'preview') {
   }
 }
 
+function hostTo(step: 'where' | 'kind' | 'key') {
+  return async (page: Page) => {
+    await page.getByLabel('Folder on this machine').fill('/home/ada/Photos')
+    await page.getByRole('radio', { name: /only SSH/ }).check()
+    await page.getByLabel('Folder on the server').fill('ssh://ada@nas.local/srv/photos')
+    if (step === 'where') return
+    await page.getByRole('button', { name: 'Next' }).click()
+    if (step === 'kind') return
+    await page.getByRole('button', { name: 'Next' }).click()
+    await page.getByRole('button', { name: 'Start' }).click()
+  }
+}
+
+async function enterCode(page: Page) {
+  await page.getByLabel('Code from the other machine').fill('7-copper-heron')
+  await page.getByRole('button', { name: 'Next' }).click()
+}
+
 export const looks: Look[] = [
   { name: 'home-mixed', query: 'scenario=mixed', route: '/relationships', says: ['2 things need you.', '2 conflicts', 'Up to date'] },
-  { name: 'home-narrow', query: 'scenario=mixed', route: '/relationships', size: [720, 480] },
   { name: 'home-german', query: 'scenario=mixed&locale=de', route: '/relationships', says: ['2 Dinge warten auf Sie.', 'Auf gleichem Stand'] },
   { name: 'home-pseudo', query: 'scenario=mixed&locale=pseudo', route: '/relationships' },
   { name: 'home-empty', query: 'scenario=empty', route: '/relationships', says: ['New relationship', 'Join with a code'] },
@@ -61,10 +77,19 @@ export const looks: Look[] = [
   { name: 'now-missing', query: 'scenario=disk-full', route: photos, says: ['Stopped, to be safe.'] },
   { name: 'now-disk-full', query: 'scenario=disk-full', route: '/relationships/Backup/now', says: ['1.2 GB are free'] },
   { name: 'now-problems', query: 'scenario=problems', route: photos, says: ['3 paths cannot be kept even.'] },
-  { name: 'now-waiting', query: 'scenario=waiting', route: photos, says: ['Waiting for another machine.'] },
+  { name: 'now-waiting', query: 'scenario=waiting', route: photos, says: ['Waiting for another machine.', '4-lantern-otter', 'evenfold join 4-lantern-otter'] },
   { name: 'now-conflict', query: 'scenario=conflicts', route: '/relationships/Code/now', says: ['14 files were changed on two machines.'] },
+  { name: 'now-manual', query: 'scenario=manual', route: '/relationships/Notes/now', says: ['Fetch', '7 paths differ.'] },
+  { name: 'now-manual-sent', query: 'scenario=manual', route: '/relationships/Notes/now', before: click('Send'), says: ['Notes: 7 changes sent.'] },
   { name: 'now-gone', query: 'scenario=in-sync', route: '/relationships/nothing/now', says: ['not here any more'] },
   { name: 'relationship-settings', query: 'scenario=in-sync', route: '/relationships/Photos/settings', says: ['What takes part'] },
+  {
+    name: 'relationship-settings-hub',
+    query: 'scenario=waiting',
+    route: '/relationships/Photos/settings',
+    before: (page) => page.getByRole('button', { name: 'Leave out .git/' }).click(),
+    says: ['files are left out', '1 change not saved'],
+  },
   {
     name: 'relationship-settings-edited',
     query: 'scenario=in-sync',
@@ -72,13 +97,63 @@ export const looks: Look[] = [
     before: (page) => page.getByLabel('Send at most').fill('2MB/s'),
     says: ['1 change not saved'],
   },
+  { name: 'deliveries', query: 'scenario=mixed', route: '/relationships/Scans/deliveries', says: ['Travelling', 'no space', 'next try'] },
+  { name: 'deliveries-waiting', query: 'scenario=mixed', route: '/relationships/Scans/deliveries', before: (page) => page.getByText(/^Waiting \d/).click(), says: ['no space'] },
   { name: 'relationship-remove', query: 'scenario=in-sync', route: '/relationships/Photos/settings', before: click('Remove…'), says: ['Remove Photos?'] },
-  { name: 'new-where', query: 'scenario=in-sync', route: '/new' },
+  { name: 'new-where', query: 'scenario=in-sync', route: '/new', before: (page) => page.getByRole('radio', { name: /^nas/ }).check(), says: ['Folder on nas'] },
+  { name: 'new-first', query: 'scenario=empty', route: '/new', says: ['Another machine with Evenfold'] },
+  {
+    name: 'new-share',
+    query: 'scenario=empty',
+    route: '/new',
+    async before(page) {
+      await page.getByLabel('Folder on this machine').fill('/home/ada/Photos')
+      await page.getByRole('button', { name: 'Next' }).click()
+      await page.getByRole('button', { name: 'Next' }).click()
+    },
+    says: ['1,204 files, 8.1 GB', 'Share and show the code'],
+  },
+  { name: 'new-host', query: 'scenario=empty', route: '/new', before: hostTo('where'), says: ['Folder on the server'] },
+  { name: 'new-host-kind', query: 'scenario=empty', route: '/new', before: hostTo('kind'), says: ['Mirror'] },
+  { name: 'new-host-key', query: 'scenario=empty', route: '/new', before: hostTo('key'), says: ['Is this the key of the server?', 'SHA256:'] },
   { name: 'new-missing', query: 'scenario=in-sync', route: '/new', before: click('Next'), says: ['Choose a folder.'] },
   { name: 'new-kind', query: 'scenario=in-sync', route: '/new', before: (page) => wizardTo(page, 'kind'), says: ['Compare only'] },
   { name: 'new-preview', query: 'scenario=in-sync', route: '/new', before: (page) => wizardTo(page, 'preview'), says: ['Add 1,204 files on nas', 'Start'] },
   { name: 'new-preview-older', query: 'scenario=in-sync&older', route: '/new', before: (page) => wizardTo(page, 'preview'), says: ['deletes nothing'] },
-  { name: 'join', query: 'scenario=in-sync', route: '/join' },
+  { name: 'join', query: 'scenario=empty', route: '/join', says: ['Only needed if'] },
+  { name: 'join-check', query: 'scenario=empty', route: '/join', before: enterCode, says: ['Do both screens show this?', '7K4M-2QXD'] },
+  {
+    name: 'join-folder',
+    query: 'scenario=empty',
+    route: '/join',
+    async before(page) {
+      await enterCode(page)
+      await page.getByRole('button', { name: 'Yes, the same' }).click()
+    },
+    says: ['Photos, shared by attic'],
+  },
+  {
+    name: 'join-preview',
+    query: 'scenario=empty',
+    route: '/join',
+    async before(page) {
+      await enterCode(page)
+      await page.getByRole('button', { name: 'Yes, the same' }).click()
+      await page.getByLabel('Folder on this machine').fill('/home/ada/Photos')
+      await page.getByRole('button', { name: 'Next' }).click()
+    },
+    says: ['Add 1,204 files on'],
+  },
+  {
+    name: 'join-peer',
+    query: 'scenario=in-sync',
+    route: '/join',
+    async before(page) {
+      await page.getByText('From a paired machine').click()
+      await page.getByLabel('Machine', { exact: true }).selectOption('nas')
+    },
+    says: ['Films'],
+  },
   { name: 'pair-code', query: 'scenario=in-sync', route: '/machines/pair', says: ['4-lantern-otter'] },
   {
     name: 'pair-check',
@@ -114,7 +189,6 @@ export const looks: Look[] = [
   { name: 'drift-offline', query: 'scenario=offline', route: '/relationships/Photos/drift', says: ['Unknown since 11:05'] },
   { name: 'drift-turn', query: 'scenario=drift', route: '/relationships/Site/drift', before: click('Turn into a sync…'), says: ['Mirror: desk becomes the master'] },
   { name: 'drift-german', query: 'scenario=drift&locale=de', route: '/relationships/Site/drift', says: ['identisch', 'Nur auf prod'] },
-  { name: 'drift-narrow', query: 'scenario=drift', route: '/relationships/Site/drift', size: [720, 480] },
   { name: 'conflicts', query: 'scenario=conflicts', route: '/relationships/Code/conflicts', says: ['newest', 'Keep desk’s', 'off by 42 seconds', '1 of 14'] },
   { name: 'conflicts-image', query: 'scenario=conflicts', route: '/relationships/Code/conflicts?id=c4', says: ['4 of 14'] },
   { name: 'conflicts-binary', query: 'scenario=conflicts', route: '/relationships/Code/conflicts?id=c6', says: ['cannot be shown'] },
@@ -142,8 +216,7 @@ export const looks: Look[] = [
   { name: 'history-of-one', query: 'scenario=mixed', route: '/relationships/Code/history', before: (page) => page.locator('button.batch').first().click(), says: ['report.txt'] },
   { name: 'history-nothing-fits', query: 'scenario=mixed', route: '/history?search=zebra', says: ['Nothing fits'] },
   { name: 'history-empty', query: 'scenario=scanning', route: '/history', says: ['Nothing has happened yet'] },
-  { name: 'history-german', query: 'scenario=mixed&locale=de', route: '/history', says: ['Verlauf', 'geändert'] },
-  { name: 'history-narrow', query: 'scenario=mixed', route: '/relationships/Code/history', size: [720, 480] },
+  { name: 'history-german', query: 'scenario=mixed&locale=de', route: '/history', says: ['Verlauf', '2 geändert'] },
   { name: 'versions', query: 'scenario=mixed', route: '/relationships/Code/history?path=docs/report.txt', says: ['kept because it was replaced', 'Restore this version'] },
   {
     name: 'restore-folder',
@@ -164,5 +237,12 @@ export const looks: Look[] = [
     query: 'scenario=mixed',
     route: `/settings/${page}`,
   })),
+  {
+    name: 'settings-network-edited',
+    query: 'scenario=mixed',
+    route: '/settings/network',
+    before: (page) => page.getByLabel('Name of this machine').fill('study'),
+    says: ['Holds from the next start'],
+  },
   { name: 'settings-german', query: 'scenario=mixed&locale=de', route: '/settings/general', says: ['Evenfold beim Anmelden starten'] },
 ]

@@ -19,7 +19,15 @@ export async function serve() {
     const path = normalize(new URL(request.url, 'http://x').pathname)
     const file = join(root, path === '/' ? 'index.html' : path)
     readFile(file).then(
-      (body) => response.writeHead(200, { 'content-type': types[extname(file)] ?? 'text/plain', 'content-security-policy': policy }).end(body),
+      (body) =>
+        response
+          .writeHead(200, {
+            'content-type': types[extname(file)] ?? 'text/plain',
+            'content-security-policy': policy,
+            // Names of assets change with their contents.
+            'cache-control': file.includes('assets') ? 'max-age=3600, immutable' : 'no-cache',
+          })
+          .end(body),
       () => response.writeHead(404).end(),
     )
   })
@@ -37,8 +45,8 @@ export function launch() {
 /** The moment at which the made-up worlds stand still. */
 export const present = Date.parse('2026-11-21T14:05:00Z')
 
-/** Opens a page: `query` as in `scenario=mixed`, `route` as in `/relationships`. Errors of the page end up in `page.problems`. */
-export async function open(browser, url, { query = '', route = '/relationships', theme = 'light', width = 1040, height = 700, still = true, real = false } = {}) {
+/** Makes a page with the preferences of a person in London; errors end up in its `problems`. */
+export async function newPage(browser, { theme = 'light', width = 1040, height = 700, still = true, real = false } = {}) {
   const context = await browser.newContext({
     viewport: { width, height },
     colorScheme: theme,
@@ -53,8 +61,21 @@ export async function open(browser, url, { query = '', route = '/relationships',
     if (message.type() === 'error') page.problems.push(message.text())
   })
   if (!real) await page.clock.setFixedTime(present)
+  return page
+}
+
+/** Goes to an address of the window, from scratch: `query` as in `scenario=mixed`, `route` as in `/relationships`. */
+export async function go(page, url, { query = '', route = '/relationships' } = {}) {
+  // A change of what stands behind # alone would load nothing.
+  await page.goto('about:blank')
   await page.goto(`${url}?${query}#${route}`)
   await page.waitForSelector('main :is(h1, h2)', { state: 'attached' })
   await page.evaluate(() => document.fonts.ready)
+}
+
+/** Both in one. */
+export async function open(browser, url, { query, route, ...how } = {}) {
+  const page = await newPage(browser, how)
+  await go(page, url, { query, route })
   return page
 }

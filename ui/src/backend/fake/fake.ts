@@ -4,8 +4,9 @@ import { type Backend, BackendError } from '../backend'
 import type { Replies, Reply, ReplyName, Request } from '../requests'
 import type { Event, PlanInfo, RelationshipStatus } from '../types'
 import { fakeShell } from './shell'
+import { someDeliveries } from './deliveries'
 import { driftHistory, driftLevel } from './drift'
-import { ago, present, scenarios, type World } from './worlds'
+import { ago, peer, present, scenarios, type World } from './worlds'
 
 export function fake(query: URLSearchParams): Backend {
   const make = scenarios[query.get('scenario') ?? 'mixed']
@@ -88,9 +89,9 @@ class Fake implements Backend {
         if (request.code !== '7-copper-heron') {
           throw new BackendError({ code: 'pairing-failed', message: 'the code is wrong, used, or expired; nothing was changed', hint: 'ask for a new code on the other machine' })
         }
-        world.peers.push({ ...world.peers[0]!, name: 'attic', relationships: [], fingerprint: 'SHA256:Qw8eRtY2uIoPaSdFgHjKlZxCvBnM1234567890abcdE' })
+        world.peers.push({ ...peer(9, 'attic'), fingerprint: 'SHA256:Qw8eRtY2uIoPaSdFgHjKlZxCvBnM1234567890abcdE' })
         this.#tell({ event: 'peers' })
-        return reply('paired', { name: 'attic', fingerprint: 'SHA256:Qw8eRtY2uIoPaSdFgHjKlZxCvBnM1234567890abcdE', check: '7K4M-2QXD', share: null })
+        return reply('paired', { name: 'attic', fingerprint: 'SHA256:Qw8eRtY2uIoPaSdFgHjKlZxCvBnM1234567890abcdE', check: '7K4M-2QXD', share: world.statuses.length === 0 ? 'Photos' : null })
       case 'peer-list':
         return reply('peers', world.peers)
       case 'peer-rename': {
@@ -155,6 +156,14 @@ class Fake implements Backend {
           bytes: 0,
         })
       }
+      case 'push':
+      case 'pull': {
+        const status = this.#find(request.relationship)
+        const files = status.drift?.files ?? 0
+        this.#change(status.id, { state: 'in-sync', verified_at: ago(0), drift: { files: 0, bytes: 0, oldest_seconds: null } })
+        const outcome = files === 0 ? 'unchanged' : request.request === 'push' ? 'pushed' : 'pulled'
+        return reply('transfer', { outcome, files, bytes: status.drift?.bytes ?? 0, left: [], plan: null, status })
+      }
       case 'apply': {
         const status = world.statuses.find((one) => one.halt?.plan === request.plan)
         if (!status) throw new BackendError({ code: 'plan-outdated', message: 'the plan does not fit any more; nothing was changed', hint: 'look again' })
@@ -163,7 +172,13 @@ class Fake implements Backend {
       }
       case 'join-preview':
       case 'rel-preview':
-        return reply('preview', newPlan('nas'))
+        return reply('preview', newPlan('peer' in request ? (request.peer ?? 'nas') : (request.target.split(':')[0] ?? 'nas')))
+      case 'host-add':
+        if (request.accept_keys.length === 0) {
+          const message = 'nobody here knows the key of nas.local: SHA256:Qw8eRtY2uIoPaSdFgHjKlZxCvBnM1234567890abcdE; nothing was changed'
+          throw new BackendError({ code: 'key-unknown', message, hint: 'compare it with the fingerprint that the host shows' })
+        }
+        return this.#answer({ ...request, request: 'share' })
       case 'rel-add':
       case 'join':
       case 'share': {
@@ -205,7 +220,7 @@ class Fake implements Backend {
       case 'drift-level':
         return reply('drift-level', driftLevel(world, this.#find(request.relationship), request.under?.path ?? ''))
       case 'drift-history':
-        return reply('drift-history', driftHistory(request.days))
+        return reply('drift-history', driftHistory(this.#find(request.relationship), request.days))
       case 'changes': {
         const status = this.#find(request.relationship)
         const all = status.drift?.files ?? 0
@@ -268,6 +283,11 @@ class Fake implements Backend {
         ])
       case 'restore':
         return reply('restored', { ...(request.to ?? request.path), version: request.version ?? 'v3', replaced: 'v4' })
+      case 'ledger-list':
+        return reply('ledger', someDeliveries(this.#find(request.relationship)))
+      case 'ledger-retry':
+      case 'ledger-forget':
+        return reply('counted', request.which.length)
       case 'doctor':
         return reply('doctor', [
           { level: 'ok', check: 'database', message: 'the database is sound', hint: null },
@@ -283,7 +303,8 @@ class Fake implements Backend {
           { key: 'listen', value: '[::]:22722', origin: 'default' },
           { key: 'name', value: 'desk', origin: 'config.toml' },
           { key: 'log', value: 'info', origin: 'default' },
-          { key: 'discovery', value: 'true', origin: 'environment' },
+          { key: 'log_size', value: '10MB', origin: 'default' },
+          { key: 'nearby', value: 'on', origin: 'environment' },
         ])
       case 'config-set':
         return done

@@ -55,7 +55,7 @@ const fingerprints = [
   'SHA256:Yc6RtV9bNmK3jHgFdSaPoIuYtReWq1Z2xC4vB5nM6lK',
 ]
 
-function peer(index: number, name: string, online = true, relationships: string[] = []): PeerInfo {
+export function peer(index: number, name: string, online = true, relationships: string[] = []): PeerInfo {
   return {
     name,
     fingerprint: fingerprints[index % fingerprints.length] ?? '',
@@ -296,6 +296,12 @@ export const scenarios: Record<string, () => World> = {
     world.peers = []
     return world
   },
+  manual() {
+    const world = blank()
+    const change: Change = { state: 'differs', drift: { files: 7, bytes: 48_000, oldest_seconds: 5400 } }
+    relationship(world, 'Notes', 'manual', '/home/ada/notes', [{ node: 'nas', path: '/srv/notes' }], change)
+    return world
+  },
   'in-sync'() {
     const world = blank()
     withPhotos(world)
@@ -381,7 +387,7 @@ export const scenarios: Record<string, () => World> = {
   },
   'key-changed'() {
     const world = blank()
-    withPhotos(world, {
+    const photos = withPhotos(world, {
       state: 'unknown',
       unknown_since: ago(hour),
       error: {
@@ -390,6 +396,7 @@ export const scenarios: Record<string, () => World> = {
         hint: 'if nas was set up anew, remove it and pair again; otherwise somebody stands between',
       },
     })
+    Object.assign(photos.endpoints[1] ?? {}, { online: false, last_seen: ago(hour) })
     withCode(world)
     return world
   },

@@ -23,7 +23,7 @@ const COPIES: [(&str, &str); 6] = [
         "installers/desktop/app.evenfold.desktop.metainfo.xml",
         "usr/share/metainfo/app.evenfold.desktop.metainfo.xml",
     ),
-    ("icons/mark.svg", "usr/share/icons/hicolor/scalable/apps/evenfold.svg"),
+    ("icons/app.svg", "usr/share/icons/hicolor/scalable/apps/evenfold.svg"),
     ("icons/glyphs/ok.svg", "usr/share/icons/hicolor/symbolic/apps/evenfold-symbolic.svg"),
     ("installers/deb/copyright", "usr/share/doc/evenfold-desktop/copyright"),
     ("CHANGELOG.md", "usr/share/doc/evenfold-desktop/changelog"),

@@ -46,7 +46,7 @@ export const common: Record<keyof typeof en, string> = {
   'kind.compare': 'Nur vergleichen',
 
   'look.ok': 'Auf gleichem Stand',
-  'look.busy': 'Gleicht ab',
+  'look.busy': 'Überträgt',
   'look.scanning': 'Prüft',
   'look.drifted': 'Weicht ab',
   'look.conflict': '{n, plural, =0 {Konflikte} one {# Konflikt} other {# Konflikte}}',

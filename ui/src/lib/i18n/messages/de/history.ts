@@ -37,7 +37,7 @@ export const history: Record<keyof typeof en, string> = {
   'history.part.error': '{n} misslungen',
   'history.part.other': '{n} weitere',
   'history.fromTo': 'von {node} nach {on}',
-  'history.open': 'Fassungen von {name}',
+  'history.open': 'Fassungen von {path}',
   'history.actions': 'Aktionen für {name}',
   'history.versions': 'Fassungen und Wiederherstellen …',
   'history.relationshipLink': '{name} öffnen',

@@ -35,7 +35,7 @@ export const history = {
   'history.part.error': '{n} failed',
   'history.part.other': '{n} more',
   'history.fromTo': 'from {node} to {on}',
-  'history.open': 'Versions of {name}',
+  'history.open': 'Versions of {path}',
   'history.actions': 'Actions for {name}',
   'history.versions': 'Versions and restore…',
   'history.relationshipLink': 'Open {name}',

@@ -37,7 +37,11 @@ export const home = {
   'home.pause.open': 'Until I resume',
   'home.new': 'New',
   'home.empty.title': 'Two folders, kept even',
-  'home.empty.text': 'Choose a folder here and one on another machine. Evenfold shows what would happen before anything is written.',
+  'home.empty.text': 'Evenfold keeps a folder the same on your machines, directly from one to the other. It shows what would happen before anything is written.',
+  'home.empty.here': 'Begin here',
+  'home.empty.hereText': 'Choose a folder on this machine. You get a short code for the other one.',
+  'home.empty.there': 'Begun over there?',
+  'home.empty.thereText': 'The other machine shows a code. Type it in here and choose where its files go.',
   'home.empty.cli': 'Or in a terminal:',
   'home.failed.title': 'The state could not be read',
 
