@@ -2,8 +2,7 @@
 // the other machine is meant to join.
 
 import { ask, askIfKnown, BackendError } from '../backend/backend'
-import type { Offer, Paired } from '../backend/types'
-import type { Nearby } from '../backend/wishes'
+import type { Nearby, Offer, Paired } from '../backend/types'
 import { t } from '../lib/i18n/i18n.svelte'
 import { Action } from './action.svelte'
 import type { App } from './app.svelte'
