@@ -1,8 +1,8 @@
 // A new relationship in three steps: where, what kind, preview. Nothing is written before `start`.
 
 import { ask, askIfKnown, BackendError } from '../backend/backend'
-import type { Kind, PathText, PlanInfo, Setting } from '../backend/types'
-import type { PeerShare } from '../backend/wishes'
+import type { Kind, PathText, PeerShare, PlanInfo, Setting } from '../backend/types'
+
 import type { MessageKey } from '../lib/i18n/i18n.svelte'
 import { split } from '../lib/paths'
 import { Action } from './action.svelte'
