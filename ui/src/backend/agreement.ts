@@ -6,14 +6,10 @@ import type * as ours from './types'
 
 type Fits<Ours extends Theirs, Theirs> = Ours
 
-/** What no node answers yet. */
-type Ahead = 'nearby' | 'config-set' | 'resolve-merged'
-type KnownRequest = Exclude<Request, { request: Ahead }>
-type KnownReplies = Omit<Replies, Ahead>
-type Known = { [N in keyof KnownReplies]: { reply: N; data: KnownReplies[N] } }
+type Known = { [N in keyof Replies]: { reply: N; data: Replies[N] } }
 
 export type Agreement = [
-  Fits<KnownRequest, node.Request>,
+  Fits<Request, node.Request>,
   Fits<Known[keyof Omit<Known, 'done'>], node.Reply>,
   Fits<ours.Event, node.Event>,
   Fits<ours.ApiError, node.ApiError>,

@@ -2,18 +2,25 @@
 
 import type {
   Check,
+  CheckItem,
   ConfigEntry,
   ConflictInfo,
   DoctorFinding,
+  DriftLevel,
+  DriftPoint,
   GcReport,
   HistoryQuery,
   HistoryRow,
   Join,
+  Nearby,
   NodeInfo,
   Offer,
+  Page,
   Paired,
   PathText,
   PeerInfo,
+  PeerShare,
+  PendingChanges,
   Ping,
   PlanInfo,
   RelationshipInfo,
@@ -21,10 +28,10 @@ import type {
   Setting,
   Status,
   Synced,
+  Transfer,
   VersionInfo,
   Why,
 } from './types'
-import type { WishedReplies, WishedRequest } from './wishes'
 
 export type Request =
   | { request: 'node-show' }
@@ -66,10 +73,41 @@ export type Request =
   | { request: 'gc' }
   | { request: 'log'; lines: number }
   | { request: 'config-show' }
-  | WishedRequest
+  /** Machines that announce `_evenfold._tcp` on the local network. */
+  | { request: 'nearby' }
+  /** What a peer offers us. */
+  | { request: 'peer-shares'; peer: string }
+  /** What `rel-add` with the same fields would do; writes nothing anywhere. Reply as of `join-preview`. */
+  | { request: 'rel-preview'; name: string; kind: string; path: PathText; target: string; settings: Setting[] }
+  /** Pauses all (`until` RFC 3339 or null) or resumes all. */
+  | { request: 'pause-all'; until: string | null }
+  | { request: 'resume-all' }
+  /** Files in flight, at most 8 each way. */
+  | { request: 'transfers'; relationship: string }
+  /** One level below `under` (the root if null), from the last comparison. */
+  | { request: 'drift-level'; relationship: string; under: PathText | null }
+  /** One point per day, oldest first. */
+  | { request: 'drift-history'; relationship: string; days: number }
+  /** What differs, from the last comparison, in windows. */
+  | {
+      request: 'check-items'
+      relationship: string
+      under: PathText | null
+      findings: string[]
+      sort: 'path' | 'bytes' | 'finding'
+      descending: boolean
+      offset: number
+      limit: number
+    }
+  /** What is about to travel or does not, in windows. */
+  | { request: 'changes'; relationship: string; which: 'all' | 'travels' | 'stays'; offset: number; limit: number }
+  /** Decides a conflict by a text that a person put together; what it replaces becomes a version. */
+  | { request: 'resolve-merged'; id: string; text: string }
+  /** Sets a setting of the node in its `config.toml`; an empty value removes it. */
+  | { request: 'config-set'; key: string; value: string }
 
 /** Type of the `data` that each kind of reply carries. */
-export interface Replies extends WishedReplies {
+export interface Replies {
   done: undefined
   node: NodeInfo
   offer: Offer
@@ -91,6 +129,13 @@ export interface Replies extends WishedReplies {
   gc: GcReport
   log: string[]
   config: ConfigEntry[]
+  nearby: Nearby[]
+  'peer-shares': PeerShare[]
+  transfers: Transfer[]
+  'drift-level': DriftLevel
+  'drift-history': DriftPoint[]
+  'check-items': Page<CheckItem>
+  changes: PendingChanges
 }
 
 export type ReplyName = keyof Replies
@@ -142,7 +187,7 @@ export interface ReplyNames {
   'check-items': 'check-items'
   changes: 'changes'
   'resolve-merged': 'done'
-  'config-set': 'done'
+  'config-set': 'config'
 }
 
 export type ReplyData<R extends Request> = Replies[ReplyNames[R['request']]]

@@ -318,3 +318,78 @@ export type Event =
   | { event: 'relationship'; id: string }
   | { event: 'progress'; id: string; progress: Progress }
   | { event: 'peers' }
+
+/** A machine on the local network that offers to pair. */
+export interface Nearby {
+  name: string
+  fingerprint: string
+  addresses: string[]
+  /** Its name here, if it is paired. */
+  peer: string | null
+}
+
+/** A folder that a peer offers us. */
+export interface PeerShare {
+  name: string
+  kind: string
+  /** Role that we would have. */
+  role: string
+  /** Whether we joined it already. */
+  joined: boolean
+}
+
+/** A file that travels, or arrived in the last 5 s. */
+export interface Transfer extends PathText {
+  direction: 'up' | 'down'
+  node: string
+  bytes_done: number
+  bytes_total: number
+  finished: boolean
+}
+
+/** One folder or file of a level of the drift tree. */
+export interface DriftEntry extends PathText {
+  folder: boolean
+  files: number
+  bytes: number
+  differing_files: number
+  differing_bytes: number
+  counts: Counts
+}
+
+/** One level of what differs: the largest 200 entries and the sum of the rest. */
+export interface DriftLevel {
+  compared_at: string | null
+  /** Whether contents were hashed again, or sizes, times and known digests were trusted. */
+  deep: boolean
+  total: DriftEntry
+  entries: DriftEntry[]
+  rest: DriftEntry | null
+}
+
+/** Drift at the end of one day. */
+export interface DriftPoint {
+  time: string
+  files: number
+  bytes: number
+}
+
+/** A window of rows. */
+export interface Page<T> {
+  total: number
+  rows: T[]
+}
+
+/** A path that does not travel, and why, or one that is about to. */
+export interface PendingChange extends Omit<ChangeInfo, 'act'> {
+  act: ChangeInfo['act'] | 'none'
+  /** Stable code as in `why`. */
+  reason: string
+}
+
+/** A window of what is about to travel, or stays where it is. */
+export interface PendingChanges extends Page<PendingChange> {
+  /** How many travel by themselves, and how many do not; null where a machine does not part them. */
+  travels: number | null
+  stays: number | null
+}

@@ -2,8 +2,7 @@
 
 import { hierarchy, treemap, treemapSquarify } from 'd3-hierarchy'
 
-import type { Check, CheckItem, Counts, Finding, PathText, RelationshipStatus } from '../backend/types'
-import type { DriftEntry, DriftLevel } from '../backend/wishes'
+import type { Check, CheckItem, Counts, DriftEntry, DriftLevel, Finding, PathText, RelationshipStatus } from '../backend/types'
 
 /** Findings that make a difference, in the order in which they are shown. */
 export const findings = ['missing', 'orphaned', 'stale', 'moved', 'conflict', 'corrupt', 'error'] as const

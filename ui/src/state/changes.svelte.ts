@@ -1,8 +1,7 @@
 // What is about to travel, and what does not and why.
 
 import { ask, askIfCompared, BackendError } from '../backend/backend'
-import type { PathText, RelationshipStatus, Why } from '../backend/types'
-import type { PendingChange, PendingChanges } from '../backend/wishes'
+import type { PathText, PendingChange, PendingChanges, RelationshipStatus, Why } from '../backend/types'
 import { exactly, keyOf } from '../lib/paths'
 import type { App } from './app.svelte'
 import { Query } from './query.svelte'
@@ -61,7 +60,7 @@ export class ChangesState {
     const answer = await askIfCompared(this.#app.backend, { request: 'changes', relationship, which, offset, limit })
     if (answer) {
       const { travels, stays } = answer
-      this.numbers = travels === undefined || stays === undefined ? null : { travels, stays }
+      this.numbers = travels == null || stays == null ? null : { travels, stays }
       return answer
     }
     this.#planned ??= this.#plan()
@@ -100,7 +99,7 @@ export class ChangesState {
       .map((item) => ({
         ...exactly(item),
         node: '',
-        act: 'create' as const,
+        act: 'none' as const,
         bytes: item.bytes,
         files: 1,
         reason: compares ? 'compare-only' : item.finding === 'conflict' ? 'conflict' : 'blocked',

@@ -1,8 +1,7 @@
 // What differs between the sides of a relationship: a level of the tree, its files, how it went over time.
 
 import { ask, askIfCompared, askIfKnown, BackendError } from '../backend/backend'
-import type { Check, CheckItem, ErrorInfo, PathText, RelationshipStatus } from '../backend/types'
-import type { DriftLevel, DriftPoint, Page } from '../backend/wishes'
+import type { Check, CheckItem, DriftLevel, DriftPoint, ErrorInfo, Page, PathText, RelationshipStatus } from '../backend/types'
 import { type Difference, isBelow, levelOf, toCsv } from '../lib/drift'
 import { t } from '../lib/i18n/i18n.svelte'
 import { Action } from './action.svelte'

@@ -1,8 +1,7 @@
 // Pairing: a code shown here and waited for, or a code typed in that another machine shows.
 
 import { ask, askIfKnown, BackendError } from '../backend/backend'
-import type { Offer, Paired } from '../backend/types'
-import type { Nearby } from '../backend/wishes'
+import type { Nearby, Offer, Paired } from '../backend/types'
 import { t } from '../lib/i18n/i18n.svelte'
 import { Action } from './action.svelte'
 import type { App } from './app.svelte'

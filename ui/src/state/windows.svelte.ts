@@ -1,7 +1,7 @@
 // Windows of a long list that the node owns: only what is looked at is read, and only so much is kept.
 
 import { BackendError } from '../backend/backend'
-import type { Page } from '../backend/wishes'
+import type { Page } from '../backend/types'
 
 export const pageSize = 100
 /** Pages that are kept: enough to scroll about, little enough that a million rows stay on the node. */

@@ -270,6 +270,14 @@ pub enum Request {
         /// Name of the machine whose version stays, or `both`.
         keep: String,
     },
+    /// Decides a conflict by a text that a person put together from its versions; these become versions of the past.
+    /// Reply: [`Reply::Done`].
+    ResolveMerged {
+        /// Id of the conflict.
+        id: String,
+        /// What stands at the path from now on (at most 4 MiB).
+        text: String,
+    },
     /// What happened, newest first. Reply: [`Reply::History`].
     History(HistoryQuery),
     /// Earlier contents of a path. Reply: [`Reply::Versions`].
@@ -374,6 +382,9 @@ pub enum Request {
     Changes {
         /// Name or id.
         relationship: String,
+        /// Which of them.
+        #[serde(default)]
+        which: WhichChanges,
         /// Rows to pass over.
         offset: u64,
         /// Rows wanted, at most [`MOST_ROWS`].
@@ -386,6 +397,13 @@ pub enum Request {
     },
     /// Settings of the node and where each comes from. Reply: [`Reply::Config`].
     ConfigShow,
+    /// Writes a setting of the node into its `config.toml`; it holds from the next start on. Reply: [`Reply::Config`].
+    ConfigSet {
+        /// Key.
+        key: String,
+        /// Value, of several separated by commas; empty takes the line out, so that the default holds.
+        value: String,
+    },
     /// Events from now on, until the caller goes away.
     Subscribe,
     /// Ends the node in an orderly way. Reply: [`Reply::Done`].

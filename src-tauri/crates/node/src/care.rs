@@ -133,6 +133,20 @@ impl Node {
         let config = Config::load(&home, &Flags::default(), &|variable| std::env::var_os(variable))?;
         Ok(config.entries())
     }
+
+    /// Writes a setting into the file, and returns all with where they come from.
+    ///
+    /// # Errors
+    /// When it makes no sense or cannot be written; nothing was changed then.
+    pub(crate) async fn config_set(&self, key: &str, value: &str) -> Result<Vec<ConfigEntry>, ApiError> {
+        let home = Home::at(self.home.clone())
+            .map_err(|error| ApiError::new(ErrorCode::Io, error.to_string()).with_hint(error.hint()))?;
+        let (key, value) = (key.to_owned(), value.to_owned());
+        let _turn = self.writing_config.lock().await;
+        let written = tokio::task::spawn_blocking(move || Config::change(&home, &key, &value)).await;
+        written.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))??;
+        self.config_show()
+    }
 }
 
 fn clean_disk(replica: &Replica<RealDisk>, id: Uuid, keep: &Keep, lease: Duration) -> io::Result<Cleaned> {

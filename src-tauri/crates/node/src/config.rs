@@ -1,5 +1,6 @@
 //! Settings of the node itself, each with where it comes from: flag, environment, `config.toml`, default.
 
+mod edit;
 mod file;
 
 use std::ffi::OsString;
@@ -132,6 +133,8 @@ pub enum Place {
         /// The line.
         line: usize,
     },
+    /// What somebody asks to be written into the file.
+    Asked,
 }
 
 impl fmt::Display for Place {
@@ -140,6 +143,7 @@ impl fmt::Display for Place {
             Place::Flag(flag) => f.write_str(flag),
             Place::Variable(variable) => write!(f, "the variable {variable}"),
             Place::Line { file, line } => write!(f, "{file}, line {line}"),
+            Place::Asked => f.write_str("nothing was changed"),
         }
     }
 }
@@ -150,6 +154,14 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("{file} cannot be read: {reason}")]
     Unreadable {
+        /// The file.
+        file: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// The file cannot be written.
+    #[error("{file} cannot be written: {reason}; nothing was changed")]
+    Unwritable {
         /// The file.
         file: String,
         /// What the system says.
@@ -194,6 +206,9 @@ impl From<ConfigError> for ApiError {
             }
             ConfigError::WrongValue { key, .. } => format!("For example: {} = {}", key.name(), key.example()),
             ConfigError::NotToml { .. } => "Each line is KEY = VALUE, text in quotes.".to_owned(),
+            ConfigError::Unwritable { .. } => {
+                "Make the file and its folder writable for this user.".to_owned()
+            }
             ConfigError::Unreadable { .. } => {
                 "Make the file readable for this user, or remove it.".to_owned()
             }
@@ -299,6 +314,16 @@ impl Config {
             config.log = Sourced { value: log, origin: Origin::Flag };
         }
         Ok(config)
+    }
+
+    /// Writes one setting into `config.toml`, or takes it out where `value` is empty; of several values each stands
+    /// between commas. It holds from the next start on, unless a variable or flag says otherwise. Blocks.
+    ///
+    /// # Errors
+    /// When the key or value makes no sense, the file is wrong in another place, or cannot be written. Nothing was
+    /// changed then.
+    pub fn change(home: &Home, key: &str, value: &str) -> Result<(), ConfigError> {
+        edit::change(home, key, value)
     }
 
     fn set(

@@ -46,6 +46,8 @@ pub struct Node {
     events: broadcast::Sender<Event>,
     /// Findings of the comparison that a window looks at.
     pub(crate) findings: Findings,
+    /// Held while the settings of the node are written.
+    pub(crate) writing_config: tokio::sync::Mutex<()>,
     serving: bool,
     end: watch::Sender<bool>,
 }
@@ -98,6 +100,7 @@ impl Node {
             relationships: Mutex::default(),
             events: broadcast::Sender::new(EVENTS),
             findings: Findings::default(),
+            writing_config: tokio::sync::Mutex::default(),
             serving: options.serve_network,
             end: watch::Sender::new(false),
         });

@@ -12,6 +12,7 @@ use evenfold_core::batch::{Step, assemble};
 use evenfold_core::path::MAX_NAME;
 use evenfold_core::scope::Scope;
 use evenfold_core::snapshot::{Extent, Snapshot};
+use evenfold_core::transfer::Piece;
 use evenfold_core::{Change, Conflict, Dir, Entry, Name, RelPath, Side};
 use evenfold_engine::pair::Permission;
 use evenfold_engine::{Endpoint as _, Look};
@@ -41,22 +42,32 @@ impl Node {
     /// # Errors
     /// Where there is no such conflict or machine, or something changed meanwhile; nothing is lost then.
     pub(crate) async fn resolve(&self, id: &str, keep: &str) -> Result<(), ApiError> {
-        let cases = self.all_cases().await?;
-        let mut hits =
-            cases.into_iter().filter(|case| case.id == id || (id.len() >= 4 && case.id.starts_with(id)));
-        let (Some(case), None) = (hits.next(), hits.next()) else {
-            let message = format!("no conflict '{}' waits here; nothing was changed", id.escape_debug());
-            return Err(
-                ApiError::new(ErrorCode::NotFound, message).with_hint("list them with 'evenfold conflicts'")
-            );
-        };
+        let case = self.case(id).await?;
         match &case.dispute {
             Dispute::Copies => self.resolve_copies(&case, keep).await?,
             Dispute::Refused(conflict) => self.resolve_refused(&case, conflict, keep).await?,
         }
-        self.note_decision(&case, keep).await?;
+        self.note_decision(&case, format!("kept {keep}")).await?;
         self.carry_on(&case.relationship, &case.path).await;
         Ok(())
+    }
+
+    /// Finds the conflict that is meant by an id, or by the beginning of one.
+    ///
+    /// # Errors
+    /// Where none or several are meant.
+    pub(crate) async fn case(&self, id: &str) -> Result<Case, ApiError> {
+        let cases = self.all_cases().await?;
+        let mut hits =
+            cases.into_iter().filter(|case| case.id == id || (id.len() >= 4 && case.id.starts_with(id)));
+        match (hits.next(), hits.next()) {
+            (Some(case), None) => Ok(case),
+            _ => {
+                let message = format!("no conflict '{}' waits here; nothing was changed", id.escape_debug());
+                Err(ApiError::new(ErrorCode::NotFound, message)
+                    .with_hint("list them with 'evenfold conflicts'"))
+            }
+        }
     }
 
     async fn resolve_copies(&self, case: &Case, keep: &str) -> Result<(), ApiError> {
@@ -118,8 +129,8 @@ impl Node {
         self.carry_out(relationship, batch(Vec::new(), vec![change]), epoch).await
     }
 
-    /// Puts our version in the place of the hub's, which the hub keeps as a version.
-    async fn overwrite_hub(
+    /// Puts our version in the place of the hub's, which the hub keeps as a version. `ours` is our folder as it is now.
+    pub(crate) async fn overwrite_hub(
         &self,
         relationship: &Relationship,
         spoke: &Spoke,
@@ -153,19 +164,36 @@ impl Node {
     /// Carries out a batch in our own folder that needs nothing from elsewhere. `epoch` is that of the folder
     /// before it.
     async fn carry_out(&self, relationship: &Relationship, batch: Batch, epoch: u64) -> Result<(), ApiError> {
+        self.carry_out_with(relationship, batch, mpsc::channel(1).1, epoch).await
+    }
+
+    /// Carries out a batch in our own folder whose contents come as `pieces`. `epoch` is that of the folder before it.
+    ///
+    /// # Errors
+    /// What could not be done; nothing is lost then.
+    pub(crate) async fn carry_out_with(
+        &self,
+        relationship: &Relationship,
+        batch: Batch,
+        pieces: mpsc::Receiver<Piece>,
+        epoch: u64,
+    ) -> Result<(), ApiError> {
         if relationship.spoke().is_some() {
             // A folder that is ahead of the record looks like a database that was restored from a backup.
             let (intents, id) = (self.store.intents(), relationship.row().id);
             intents.record(id, Side::Ours, &[], Some(epoch + 1)).await.map_err(db)?;
         }
         let batch = Arc::new(batch);
-        let nothing_comes = mpsc::channel(1).1;
-        let applied = relationship.local.carry_out(&batch, nothing_comes).await;
+        let applied = relationship.local.carry_out(&batch, pieces).await;
         let applied = applied.map_err(|error| folder_failed(relationship, error))?;
         accomplished(&batch, &applied.report, &self.name)
     }
 
-    async fn note_decision(&self, case: &Case, keep: &str) -> Result<(), ApiError> {
+    /// Writes a decision into the history; `what` says which, such as `kept nas`.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub(crate) async fn note_decision(&self, case: &Case, what: String) -> Result<(), ApiError> {
         let id = case.relationship.row().id;
         let event = Event {
             time: now_micros(),
@@ -177,7 +205,7 @@ impl Node {
             path: Some(case.path.clone()),
             digest: None,
             size: None,
-            detail: Some(format!("kept {keep}")),
+            detail: Some(what),
         };
         self.store.history().add(&[event]).await.map_err(db)?;
         self.tell(Nudge::Relationship { id: id.to_string() });
@@ -185,7 +213,7 @@ impl Node {
     }
 
     /// Lets the decision travel. Where the hub cannot be reached it does so later, like any edit.
-    async fn carry_on(&self, relationship: &Relationship, path: &RelPath) {
+    pub(crate) async fn carry_on(&self, relationship: &Relationship, path: &RelPath) {
         let Some(spoke) = relationship.spoke() else { return };
         let idle = {
             let state = spoke.driver.state();
@@ -205,12 +233,12 @@ impl Node {
     }
 }
 
-async fn look(relationship: &Relationship, paths: Vec<RelPath>) -> Result<Snapshot, ApiError> {
+pub(crate) async fn look(relationship: &Relationship, paths: Vec<RelPath>) -> Result<Snapshot, ApiError> {
     let looked = relationship.local.scan(Extent::Paths(paths), &[]).await;
     looked.map_err(|error| folder_failed(relationship, error))
 }
 
-fn connected(spoke: &Spoke) -> Result<Arc<dyn evenfold_engine::Endpoint>, ApiError> {
+pub(crate) fn connected(spoke: &Spoke) -> Result<Arc<dyn evenfold_engine::Endpoint>, ApiError> {
     spoke.link.borrow().clone().ok_or_else(|| {
         let message = format!("{} cannot be reached now; nothing was changed", spoke.hub_name);
         ApiError::new(ErrorCode::Unreachable, message)
@@ -218,7 +246,7 @@ fn connected(spoke: &Spoke) -> Result<Arc<dyn evenfold_engine::Endpoint>, ApiErr
     })
 }
 
-fn moved_on(path: &RelPath) -> ApiError {
+pub(crate) fn moved_on(path: &RelPath) -> ApiError {
     let message = format!("'{path}' or one of its versions has changed meanwhile; nothing was changed");
     ApiError::new(ErrorCode::PlanOutdated, message).with_hint("list conflicts again and decide anew")
 }
@@ -293,7 +321,7 @@ fn promote(path: &RelPath, versions: &[Version], kept: usize) -> Option<Batch> {
 }
 
 /// Takes away the copies, after the kept version has its name.
-fn clear(path: &RelPath, versions: &[Version], kept: usize) -> Batch {
+pub(crate) fn clear(path: &RelPath, versions: &[Version], kept: usize) -> Batch {
     let has_moved = |at: usize| at == kept && !versions.iter().any(|version| version.current);
     let gone = versions.iter().enumerate().filter(|(at, version)| version.at != *path && !has_moved(*at));
     let changes = gone.map(|(_, version)| Change {

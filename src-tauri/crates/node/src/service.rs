@@ -86,6 +86,7 @@ impl Service for NodeService {
                 Reply::Conflicts(node.conflicts(relationship.as_deref()).await?)
             }
             Request::Resolve { id, keep } => done(node.resolve(&id, &keep).await)?,
+            Request::ResolveMerged { id, text } => done(node.resolve_merged(&id, text).await)?,
             Request::History(query) => Reply::History(node.history(&query).await?),
             Request::Versions { relationship, path } => {
                 Reply::Versions(node.versions(&relationship, &path).await?)
@@ -119,11 +120,12 @@ impl Service for NodeService {
                 Reply::DriftHistory(node.drift_history(&relationship, days).await?)
             }
             Request::CheckItems(query) => Reply::CheckItems(node.check_items(query).await?),
-            Request::Changes { relationship, offset, limit } => {
-                Reply::Changes(node.pending_changes(&relationship, offset, limit).await?)
+            Request::Changes { relationship, which, offset, limit } => {
+                Reply::Changes(node.pending_changes(&relationship, which, offset, limit).await?)
             }
             Request::Log { lines } => Reply::Log(node.log(lines).await?),
             Request::ConfigShow => Reply::Config(node.config_show()?),
+            Request::ConfigSet { key, value } => Reply::Config(node.config_set(&key, &value).await?),
             Request::Subscribe => {
                 forward(node, &events).await;
                 Reply::Done

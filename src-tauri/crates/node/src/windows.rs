@@ -6,22 +6,22 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use evenfold_core::{Dir, Entry, RelPath, Side};
+use evenfold_core::{Dir, RelPath, Side};
 use evenfold_engine::{CycleReport, Look};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::api::{
     ApiError, CheckItem, CheckItems, CheckItemsQuery, Counts, DriftEntry, DriftLevel, ErrorCode, MOST_ROWS,
-    PathText, PendingChange, PendingChanges, TransferInfo,
+    PathText, PendingChanges, TransferInfo, WhichChanges,
 };
 use crate::findings::{Machines, Verify, counter, describe};
 use crate::local::lock;
 use crate::node::Node;
 use crate::peers::time_text;
-use crate::plans::change_info;
-use crate::relationship::{Relationship, Spoke};
-use crate::settings::Flow;
+use crate::pending::{self, Standing};
+use crate::relationship::Relationship;
+use crate::settings::{Flow, Trigger};
 use crate::text::{path_bytes, path_text};
 use crate::versions::rel_path;
 
@@ -48,6 +48,9 @@ pub(crate) enum Window {
     Items(CheckItemsQuery),
     /// Rows of what is left to do.
     Changes {
+        /// Which rows; hubs that do not part them want all.
+        #[serde(default)]
+        which: WhichChanges,
         /// Rows to pass over.
         offset: u64,
         /// Rows wanted.
@@ -106,10 +109,11 @@ impl Node {
     pub(crate) async fn pending_changes(
         &self,
         wanted: &str,
+        which: WhichChanges,
         offset: u64,
         limit: u32,
     ) -> Result<PendingChanges, ApiError> {
-        self.window(wanted, Window::Changes { offset, limit }).await
+        self.window(wanted, Window::Changes { which, offset, limit }).await
     }
 
     async fn window<T: serde::de::DeserializeOwned>(
@@ -157,8 +161,15 @@ impl Node {
                 serde_json::to_value(level)
             }
             Window::Items(query) => serde_json::to_value(rows(&items(), query)?),
-            Window::Changes { offset, limit } => {
-                serde_json::to_value(self.changes(&report, spoke, *offset, *limit))
+            Window::Changes { which, offset, limit } => {
+                let standing = Standing {
+                    held: state.halt.is_some(),
+                    paused: state.paused,
+                    by_hand: relationship.tracking().is_some(),
+                    manual: relationship.settings().trigger == Trigger::Manual,
+                };
+                let machines = (self.name.as_str(), spoke.hub_name.as_str());
+                serde_json::to_value(pending::page(&report, standing, machines, *which, (*offset, *limit)))
             }
         }
         .map_err(internal)
@@ -185,37 +196,6 @@ impl Node {
             }));
         }
         Ok(shown)
-    }
-
-    fn changes(&self, report: &CycleReport, spoke: &Spoke, offset: u64, limit: u32) -> PendingChanges {
-        let plan = &report.plan;
-        let mut all = Vec::new();
-        for (side, machine) in [(Side::Ours, &self.name), (Side::Theirs, &spoke.hub_name)] {
-            let copies = plan.copies(side).iter().map(|change| (change, true));
-            let others = plan.changes(side).iter().map(|change| (change, false));
-            all.extend(copies.chain(others).map(|(change, copy)| PendingChange {
-                change: change_info(change, machine, copy),
-                reason: crate::reasons::PENDING.to_owned(),
-            }));
-        }
-        for blocked in &report.blocked {
-            let entry = report.ours.get(&blocked.path).or_else(|| report.theirs.get(&blocked.path));
-            let totals = entry.map(Entry::totals).unwrap_or_default();
-            all.push(PendingChange {
-                change: crate::api::ChangeInfo {
-                    node: String::new(),
-                    path: path_text(blocked.path.as_bytes()),
-                    act: "none".to_owned(),
-                    bytes: totals.bytes,
-                    files: totals.files,
-                },
-                reason: blocked.reason.code().to_owned(),
-            });
-        }
-        let total = all.len() as u64;
-        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        let rows = all.into_iter().skip(offset).take(limit.min(MOST_ROWS) as usize).collect();
-        PendingChanges { total, rows }
     }
 }
 
@@ -326,6 +306,7 @@ fn add(a: &Counts, b: &Counts) -> Counts {
 
 #[cfg(test)]
 mod tests {
+    use evenfold_core::Entry;
     use evenfold_engine::Ending;
 
     use super::*;

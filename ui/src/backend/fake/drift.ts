@@ -1,7 +1,6 @@
 // Levels of a made-up drift tree, summed from the items of a comparison.
 
-import type { RelationshipStatus } from '../types'
-import type { DriftEntry, DriftLevel, DriftPoint } from '../wishes'
+import type { DriftEntry, DriftLevel, DriftPoint, RelationshipStatus } from '../types'
 import { ago, noCounts, type World } from './worlds'
 
 function entry(path: string, folder: boolean): DriftEntry {

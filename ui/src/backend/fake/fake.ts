@@ -286,11 +286,11 @@ class Fake implements Backend {
           { key: 'discovery', value: 'true', origin: 'environment' },
         ])
       case 'config-set':
-        return done
+        return this.#answer({ request: 'config-show' })
       case 'nearby':
         return reply('nearby', [
-          { name: 'attic', fingerprint: 'SHA256:Qw8eRtY2uIoPaSdFgHjKlZxCvBnM1234567890abcdE', addresses: ['192.168.1.44:22722'], paired: false },
-          { name: 'nas', fingerprint: world.peers[0]?.fingerprint ?? '', addresses: ['192.168.1.20:22722'], paired: world.peers.length > 0 },
+          { name: 'attic', fingerprint: 'SHA256:Qw8eRtY2uIoPaSdFgHjKlZxCvBnM1234567890abcdE', addresses: ['192.168.1.44:22722'], peer: null },
+          { name: 'nas', fingerprint: world.peers[0]?.fingerprint ?? '', addresses: ['192.168.1.20:22722'], peer: world.peers.length > 0 ? 'nas' : null },
         ])
       case 'peer-shares':
         return reply('peer-shares', request.peer === 'nas' ? [{ name: 'Films', kind: 'two-way', role: 'spoke', joined: false }] : [])

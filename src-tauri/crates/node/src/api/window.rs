@@ -135,6 +135,20 @@ pub struct PendingChange {
     pub reason: String,
 }
 
+/// Which rows of what is left to do are wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(rename_all = "kebab-case")]
+pub enum WhichChanges {
+    /// All; what stays comes first.
+    #[default]
+    All,
+    /// What travels by itself, now or in the next cycle.
+    Travels,
+    /// What does not.
+    Stays,
+}
+
 /// Rows of what is left to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -143,4 +157,10 @@ pub struct PendingChanges {
     pub total: u64,
     /// Those that were wanted.
     pub rows: Vec<PendingChange>,
+    /// How many travel by themselves; absent where a member of the first version was asked.
+    #[serde(default)]
+    pub travels: Option<u64>,
+    /// How many do not.
+    #[serde(default)]
+    pub stays: Option<u64>,
 }
