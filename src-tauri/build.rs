@@ -7,6 +7,7 @@ const COMMANDS: &[&str] = &[
     "read_text",
     "scan_folder",
     "pick_folder",
+    "save_text",
     "open_path",
     "reveal_path",
     "shell_info",

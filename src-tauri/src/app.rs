@@ -49,6 +49,7 @@ pub(crate) fn run(args: Args, home: Home) -> tauri::Result<()> {
             commands::read_text,
             commands::scan_folder,
             commands::pick_folder,
+            commands::save_text,
             commands::open_path,
             commands::reveal_path,
             commands::shell_info,

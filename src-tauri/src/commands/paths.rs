@@ -32,6 +32,50 @@ pub(crate) async fn pick_folder(app: AppHandle) -> Result<Option<PathText>, ApiE
     Ok(Some(PathText::from(path.as_path())))
 }
 
+/// Longest text that is saved, in bytes: a list of a million differing paths fits.
+const LONGEST_TEXT: usize = 256 << 20;
+
+/// Lets a person choose where to save a text, and writes it there; nothing if they do not choose. Returns where.
+#[tauri::command]
+pub(crate) async fn save_text(
+    app: AppHandle,
+    name: String,
+    text: String,
+) -> Result<Option<String>, ApiError> {
+    use tauri::Manager as _;
+    if text.len() > LONGEST_TEXT {
+        let message = format!("the text is longer than {LONGEST_TEXT} bytes; nothing was saved");
+        return Err(ApiError::new(ErrorCode::Usage, message));
+    }
+    let (tell, told) = oneshot::channel();
+    let mut dialog = app.dialog().file().set_file_name(plain_name(&name));
+    if let Some(window) = app.get_webview_window(window::LABEL) {
+        dialog = dialog.set_parent(&window);
+    }
+    dialog.save_file(move |chosen| {
+        // Whoever asked may be gone with the window.
+        _ = tell.send(chosen);
+    });
+    // An end without an answer means that the dialog is gone.
+    let Some(chosen) = told.await.ok().flatten() else { return Ok(None) };
+    let path = chosen.into_path().map_err(|error| ApiError::new(ErrorCode::Folder, error.to_string()))?;
+    let place = path.display().to_string();
+    let written = tauri::async_runtime::spawn_blocking(move || std::fs::write(path, text)).await;
+    written.map_err(std::io::Error::other).flatten().map_err(|error| {
+        ApiError::new(ErrorCode::Io, format!("{place} could not be written: {error}"))
+            .with_hint("choose another place")
+    })?;
+    Ok(Some(place))
+}
+
+/// What a proposed name is without folders: where a text goes is for a person to choose.
+fn plain_name(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let plain: String = last.chars().filter(|c| !c.is_control()).collect();
+    let plain = plain.trim_start_matches('.');
+    if plain.is_empty() { "evenfold.txt".to_owned() } else { plain.to_owned() }
+}
+
 /// Opens a file or folder below what is synced with what the desktop has for it.
 #[tauri::command]
 pub(crate) async fn open_path(app: AppHandle, path: PathText) -> Result<(), ApiError> {
@@ -68,4 +112,24 @@ fn real(path: &PathText) -> Result<PathBuf, ApiError> {
         ApiError::new(ErrorCode::NotFound, format!("{} cannot be opened: {error}", path.display()))
             .with_hint("it was moved or removed meanwhile")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proposed_name_is_never_a_way_to_another_folder() {
+        for (name, expected) in [
+            ("Photos-drift.csv", "Photos-drift.csv"),
+            ("../../.bashrc", "bashrc"),
+            ("/etc/passwd", "passwd"),
+            ("C:\\x\\y.csv", "y.csv"),
+            ("a\nb.csv", "ab.csv"),
+            ("..", "evenfold.txt"),
+            ("", "evenfold.txt"),
+        ] {
+            assert_eq!(plain_name(name), expected, "{name:?}");
+        }
+    }
 }
