@@ -17,6 +17,7 @@ mod process;
 mod server;
 
 mod attach;
+mod journey;
 mod lifetime;
 mod measures;
 mod notifications;

@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::desk::{Desk, application};
 use crate::driver::Window;
 use crate::node::{run, share};
+use crate::process::eventually;
 
 #[test]
 fn window_asks_the_node_and_is_refused_with_a_code() {
@@ -77,27 +78,52 @@ fn window_reads_and_opens_what_is_synced_and_nothing_else() {
     assert_eq!((&folder["files"], &folder["ignored"]), (&json!(1), &json!(1)), "{folder}");
 }
 
-#[test]
-fn login_switch_writes_an_entry_that_starts_this_program_hidden() {
-    let desk = Desk::new();
-    // Where cargo builds is no place to start from; a copy at a place with an awkward name is.
+/// Where cargo builds is no place to start from at login; a copy at a place with an awkward name is.
+fn installed(desk: &Desk) -> std::path::PathBuf {
     let dir = desk.path("My $Programs");
     std::fs::create_dir(&dir).unwrap();
     let program = dir.join("evenfold-desktop");
     std::fs::copy(application(), &program).unwrap();
-    let window = Window::open_program(&desk, &program, &[]);
-    let switch = |enabled: bool| window.invoke("autostart_set", &json!({ "enabled": enabled }));
-    assert_eq!(window.invoke("autostart_get", &json!({})).unwrap()["enabled"], false);
-    let on = switch(true).unwrap();
+    program
+}
+
+#[test]
+fn login_switch_writes_an_entry_that_starts_this_program_hidden() {
+    let desk = Desk::new();
+    let program = installed(&desk);
+    let window = Window::open_program(&desk, &program, &["evenfold://settings"]);
+    let status = || window.invoke("autostart_get", &json!({})).unwrap();
+    assert_eq!(status()["enabled"], false);
     let entry = desk.path("config/autostart/app.evenfold.desktop.desktop");
+    window.press("Start Evenfold when I log in");
+    eventually("the entry is there", || entry.exists().then_some(()));
+    let on = status();
     assert_eq!((&on["enabled"], &on["problem"], &on["path"]), (&json!(true), &json!(null), &json!(entry)));
     let text = std::fs::read_to_string(&entry).unwrap();
     let quoted = program.to_str().unwrap().replace('$', "\\\\$");
     assert!(text.contains(&format!("\nExec=\"{quoted}\" --background\n")), "{text}");
     let valid = std::process::Command::new("desktop-file-validate").arg(&entry).output().unwrap();
     assert!(valid.status.success(), "{valid:?}");
-    assert_eq!(switch(false).unwrap()["enabled"], false);
-    assert!(!entry.exists());
+    window.press("Start Evenfold when I log in");
+    eventually("the entry is gone", || (!entry.exists()).then_some(()));
+    assert_eq!(status()["enabled"], false);
+}
+
+#[test]
+fn entry_of_a_program_that_is_gone_names_this_one_after_the_next_start() {
+    let desk = Desk::new();
+    let program = installed(&desk);
+    let entry = desk.path("config/autostart/app.evenfold.desktop.desktop");
+    std::fs::create_dir_all(entry.parent().unwrap()).unwrap();
+    let stale =
+        "[Desktop Entry]\nType=Application\nName=Evenfold\nExec=/opt/gone/evenfold-desktop --background\n";
+    std::fs::write(&entry, stale).unwrap();
+    let _app = desk.start_program(&program, &["--background"]);
+    let quoted = program.to_str().unwrap().replace('$', "\\\\$");
+    eventually("the entry names the program that runs", || {
+        let text = std::fs::read_to_string(&entry).unwrap();
+        text.contains(&format!("\nExec=\"{quoted}\" --background\n")).then_some(())
+    });
 }
 
 #[test]
