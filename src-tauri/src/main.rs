@@ -7,6 +7,8 @@ mod actions;
 mod app;
 mod args;
 mod autostart;
+#[cfg(test)]
+mod bundles;
 mod commands;
 mod engine;
 mod events;
