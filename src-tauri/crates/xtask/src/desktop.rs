@@ -15,16 +15,27 @@ const HELP: &str = "\
 cargo xtask desktop [--build] [--run [ARGUMENTS…]]
 
 Builds the window's pages (npm), the application and the command line that its
-tests use, checks the generated types, lints, and runs its tests: the real
-application on an X server, session bus and home of each test's own. Needs
-WebKitGTK and its WebDriver, installed by apt-get when they are missing, and
-Node.js 20.19 or newer.
+tests use, checks the generated types, lints, and runs its tests: those of the
+window's pages, every page in a browser (pictures are left in
+ui/test-results), and the real application on an X server, session bus and
+home of each test's own. Needs WebKitGTK, its WebDriver and Chromium, installed
+by apt-get when they are missing, and Node.js 20.19 or newer.
 
   --build   only build
   --run     build, then run the application here; what follows is for it
 
 The last line is `N passed, M failed`.
 ";
+
+/// The tests of the desktop, for nextest.
+const DESKTOP: &str = "package(evenfold-desktop) | binary(typescript)";
+
+/// What the desktop is built of: the application, and the command line with which its tests ask and start other nodes.
+const PACKAGES: [&str; 6] =
+    ["--package", "evenfold-desktop", "--package", "evenfold-cli", "--package", "evenfold-node"];
+
+/// Makes the test of the generated types. Everything is built with it, lest the node and all above it are built twice.
+pub(crate) const TYPES: [&str; 2] = ["--features", "evenfold-node/ts"];
 
 /// The oldest Node.js that builds the pages.
 const NODE: (u32, u32) = (20, 19);
@@ -43,7 +54,7 @@ pub(crate) fn main(mut args: Args) -> Result<()> {
         return build("dev").map(|_| ());
     }
     let mut counts = Counts::default();
-    let outcome = check(&mut counts);
+    let outcome = build("dev").and_then(|_| check(&mut counts, Built::Alone));
     println!("\n{} passed, {} failed", counts.passed, counts.failed);
     outcome
 }
@@ -66,30 +77,60 @@ fn new_enough(version: &str) -> bool {
     matches!((numbers.next(), numbers.next()), (Some(major), Some(minor)) if (major, minor) >= NODE)
 }
 
-/// Everything of the desktop that must pass.
-pub(crate) fn check(counts: &mut Counts) -> Result<()> {
-    build("dev")?;
-    for package in ["evenfold-desktop", "evenfold-node"] {
-        let mut clippy = shell::cargo();
-        clippy.args(["clippy", "--package", package, "--all-targets"]);
-        if package == "evenfold-node" {
-            clippy.args(["--features", "ts"]);
-        }
-        shell::run(clippy.args(["--", "-D", "warnings"]))?;
+/// With what else the desktop was built. Cargo builds a library anew for each set of features that is asked of it, so a
+/// step has to ask for the same packages as the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Built {
+    /// With the command line only.
+    Alone,
+    /// With the whole workspace, whose lints and programs have been looked after.
+    WithAll,
+}
+
+/// Everything of the desktop that must pass. Application and command line have to be built.
+pub(crate) fn check(counts: &mut Counts, built: Built) -> Result<()> {
+    let mut targets = match built {
+        Built::Alone => PACKAGES.to_vec(),
+        Built::WithAll => vec!["--workspace"],
+    };
+    targets.extend(TYPES);
+    if built == Built::Alone {
+        targets.extend(["--bins", "--test", "app", "--test", "typescript"]);
+        shell::run(shell::cargo().arg("clippy").args(&targets).args(["--", "-D", "warnings"]))?;
     }
-    let types = ["--package", "evenfold-node", "--features", "ts", "--test", "typescript"];
-    let outcomes = [run_tests(&types, counts), run_tests(&["--package", "evenfold-desktop"], counts)];
+    let outcomes = [run_tests(&targets, counts), window(counts)];
     outcomes.into_iter().collect()
 }
 
-fn run_tests(which: &[&str], counts: &mut Counts) -> Result<()> {
+/// The window's own checks and tests, the last of them in a browser.
+fn window(counts: &mut Counts) -> Result<()> {
+    npm(&["run", "check"])?;
+    npm(&["run", "lint"])?;
+    let mut outcomes = Vec::new();
+    for script in ["test", "test:ui"] {
+        let mut command = npm_command(&["run", script]);
+        command.env("EVENFOLD", shell::profile_dir("dev").join("evenfold"));
+        let (status, output) = shell::run_and_keep(&mut command)?;
+        let found = summary::vitest(&output).unwrap_or_default();
+        *counts = counts.plus(found);
+        outcomes.push(match (status.success(), found.failed) {
+            (true, 0) => Ok(()),
+            (_, 0) => Err(anyhow::anyhow!("`npm run {script}` failed before its tests were done")),
+            (_, failed) => Err(anyhow::anyhow!("{failed} tests of the window failed")),
+        });
+    }
+    outcomes.into_iter().collect()
+}
+
+/// Runs the desktop's tests among those of some targets.
+fn run_tests(targets: &[&str], counts: &mut Counts) -> Result<()> {
     let with_nextest = shell::succeeds(shell::cargo().args(["nextest", "--version"]));
     let mut command = shell::cargo();
-    command
-        .args(if with_nextest { ["nextest", "run"].as_slice() } else { &["test"] })
-        .args(which)
-        .arg("--no-fail-fast");
-    if !with_nextest {
+    if with_nextest {
+        command.args(["nextest", "run", "--no-fail-fast"]).args(targets).args(["--filterset", DESKTOP]);
+    } else {
+        command.args(["test", "--no-fail-fast"]).args(PACKAGES).args(TYPES);
+        command.args(["--bin", "evenfold-desktop", "--test", "app", "--test", "typescript"]);
         // Each test has a screen of its own, which is a lot for a small machine all at once.
         command.args(["--", "--test-threads", "2"]);
     }
@@ -105,15 +146,10 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
     prepare()?;
     pages()?;
     let mut command = shell::cargo();
-    command.args([
-        "build",
-        "--profile",
-        profile,
-        "--package",
-        "evenfold-desktop",
-        "--package",
-        "evenfold-cli",
-    ]);
+    command.args(["build", "--profile", profile]).args(PACKAGES);
+    if profile == "dev" {
+        command.args(TYPES);
+    }
     if profile == "release" {
         command.args(["--features", "evenfold-desktop/custom-protocol"]);
     }
@@ -126,18 +162,22 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
 }
 
 fn program(profile: &str) -> PathBuf {
-    let dir = if profile == "dev" { "debug" } else { profile };
-    shell::target_dir().join(dir).join("evenfold-desktop")
+    shell::profile_dir(profile).join("evenfold-desktop")
 }
 
-/// Builds the window's pages into `ui/dist`.
-fn pages() -> Result<()> {
+fn npm_command(arguments: &[&str]) -> Command {
+    let mut command = Command::new("npm");
+    command.args(arguments).current_dir(shell::root().join("ui"));
+    command
+}
+
+fn npm(arguments: &[&str]) -> Result<()> {
+    shell::run(&mut npm_command(arguments))
+}
+
+/// Builds the window's pages into `ui/dist`, without which the application is not built.
+pub(crate) fn pages() -> Result<()> {
     let ui = shell::root().join("ui");
-    let npm = |arguments: &[&str]| {
-        let mut command = Command::new("npm");
-        command.args(arguments).current_dir(&ui);
-        shell::run(&mut command)
-    };
     if is_older(&ui.join("node_modules/.package-lock.json"), &ui.join("package-lock.json"))? {
         npm(&["ci", "--no-audit", "--no-fund"])?;
     }

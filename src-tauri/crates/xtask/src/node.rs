@@ -30,7 +30,7 @@ pub(crate) struct Node {
 /// Builds `evenfold` and returns its path. `profile` is one of the workspace's profiles.
 pub(crate) fn build(profile: &str) -> Result<PathBuf> {
     shell::run(shell::cargo().args(["build", "--profile", profile, "--package", "evenfold-cli"]))?;
-    let program = shell::target_dir().join(profile).join("evenfold");
+    let program = shell::profile_dir(profile).join("evenfold");
     if !program.is_file() {
         bail!("the build has left no {}", program.display());
     }
@@ -192,7 +192,7 @@ impl Drop for Node {
 }
 
 /// Settings of the user's own node must not reach ours.
-fn plain_environment(command: &mut Command) {
+pub(crate) fn plain_environment(command: &mut Command) {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("EVENFOLD_")) {
         command.env_remove(name);
     }

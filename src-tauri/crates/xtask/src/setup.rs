@@ -40,7 +40,7 @@ struct Debian {
     why: &'static str,
 }
 
-const DEBIAN: [Debian; 18] = [
+const DEBIAN: [Debian; 19] = [
     Debian {
         package: "build-essential",
         programs: &["cc", "ar"],
@@ -94,6 +94,12 @@ const DEBIAN: [Debian; 18] = [
         programs: &["WebKitWebDriver"],
         needed: &[For::Desktop],
         why: "tests look into the window",
+    },
+    Debian {
+        package: "chromium",
+        programs: &["chromium"],
+        needed: &[For::Desktop],
+        why: "draws every page of the window for its tests",
     },
     Debian { package: "xvfb", programs: &["Xvfb"], needed: &[For::Desktop], why: "a screen for each test" },
     Debian {

@@ -24,6 +24,11 @@ pub(crate) fn target_dir() -> PathBuf {
     }
 }
 
+/// Where cargo puts what it builds with a profile.
+pub(crate) fn profile_dir(profile: &str) -> PathBuf {
+    target_dir().join(if profile == "dev" { "debug" } else { profile })
+}
+
 /// A cargo of the same toolchain, in the top directory, free of what `cargo run` put into our environment: build
 /// scripts would otherwise see other variables than in a plain `cargo build`, and everything would be built twice.
 pub(crate) fn cargo() -> Command {

@@ -50,6 +50,22 @@ pub(crate) fn cargo_test(output: &str) -> Counts {
     counts
 }
 
+/// Reads the line `Tests  2 failed | 118 passed (120)` of vitest; `None` if there is none, which means that nothing ran.
+pub(crate) fn vitest(output: &str) -> Option<Counts> {
+    let plain = without_colours(output);
+    let line = plain.lines().rev().find_map(|line| line.trim().strip_prefix("Tests  "))?;
+    let mut counts = Counts::default();
+    for part in without_parentheses(line).split('|') {
+        let mut words = part.split_whitespace();
+        match (words.next().and_then(|word| word.parse::<u64>().ok()), words.next()) {
+            (Some(number), Some("passed")) => counts.passed += number,
+            (Some(number), Some("failed")) => counts.failed += number,
+            _ => {}
+        }
+    }
+    Some(counts)
+}
+
 fn without_parentheses(text: &str) -> String {
     let mut depth = 0_u32;
     text.chars()
@@ -103,8 +119,21 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_vitest_are_counted() {
+        let files = " Test Files  1 failed | 8 passed (9)\n";
+        for (line, passed, failed) in [
+            ("      Tests  120 passed (120)", 120, 0),
+            ("      Tests  2 failed | 117 passed | 1 skipped (120)", 117, 2),
+            ("\u{1b}[2m      Tests \u{1b}[22m \u{1b}[32m3 passed\u{1b}[39m (3)", 3, 0),
+        ] {
+            assert_eq!(vitest(&format!("{files}{line}\n")), Some(Counts { passed, failed }), "{line}");
+        }
+    }
+
+    #[test]
     fn no_summary_is_not_zero_failures() {
         assert_eq!(nextest("error[E0432]: unresolved import"), None);
+        assert_eq!(vitest("Error: Cannot find module"), None);
     }
 
     #[test]

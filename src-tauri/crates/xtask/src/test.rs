@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::args::Args;
+use crate::desktop::Built;
 use crate::setup::{self, For};
 use crate::summary::{self, Counts};
-use crate::{shell, stats, tidy};
+use crate::{desktop, shell, stats, tidy};
 
 const HELP: &str = "\
 cargo xtask test [--quick]
@@ -15,18 +16,21 @@ cargo xtask test [--quick]
 Runs everything that must pass and stops at the first step that does not:
 set-up, format, tidy (the project's own rules), clippy, all tests with nextest
 (among them the end-to-end scenarios with real processes, 10,000 simulated
-histories and the exhaustive check of small trees), doc tests, and cargo-deny
-where it is installed (`cargo xtask setup --deny`).
+histories and the exhaustive check of small trees), doc tests, cargo-deny
+where it is installed (`cargo xtask setup --deny`), and the desktop application
+(by itself: `cargo xtask desktop`).
 
-The desktop application has a command of its own: `cargo xtask desktop`.
-
-  --quick   leave out the end-to-end scenarios, the simulator and the doc tests
+  --quick   leave out the end-to-end scenarios, the simulator, the doc tests and
+            the desktop application
 
 The last line is `N passed, M failed`.
 ";
 
 /// Everything but real processes and the long simulations.
 const QUICK: &str = "not (package(evenfold-cli) & kind(test)) & not package(evenfold-testkit)";
+
+/// Everything but the desktop's tests.
+const NOT_DESKTOP: &str = "not package(evenfold-desktop) & not binary(typescript)";
 
 /// Steps done so far, with how long each took.
 #[derive(Default)]
@@ -63,22 +67,37 @@ fn all(steps: &mut Steps, quick: bool) -> Result<()> {
     steps.run("set-up", |_| set_up())?;
     steps.run("format", |_| shell::run(shell::cargo().args(["fmt", "--all", "--check"])))?;
     steps.run("tidy", |_| tidy::check())?;
-    steps.run("clippy", |_| {
-        shell::run(shell::cargo().args(["clippy", "--all-targets", "--", "-D", "warnings"]))
-    })?;
-    steps.run("tests", |counts| tests(counts, quick))?;
-    if !quick {
-        steps.run("doc tests", doc_tests)?;
-        if shell::succeeds(shell::cargo().args(["deny", "--version"])) {
-            steps.run("cargo-deny", |_| deny())?;
-        } else {
-            println!(
-                "cargo-deny is not installed: licences and sources were checked by tidy, advisories were not"
-            );
-        }
-        println!("\nThe desktop application is tested by itself: cargo xtask desktop");
+    let pages = if quick { None } else { Some(steps.run("pages", |_| pages())) };
+    // Where the desktop cannot be built, everything else still tells something; it fails in the end.
+    let mut packages = Vec::new();
+    if matches!(pages, Some(Ok(()))) {
+        packages.push("--workspace");
+        packages.extend(desktop::TYPES);
     }
-    Ok(())
+    let packages = packages.as_slice();
+    steps.run("clippy", |_| {
+        shell::run(
+            shell::cargo().args(["clippy", "--all-targets"]).args(packages).args(["--", "-D", "warnings"]),
+        )
+    })?;
+    steps.run("tests", |counts| tests(counts, quick, packages))?;
+    let Some(pages) = pages else { return Ok(()) };
+    steps.run("doc tests", |counts| doc_tests(counts, packages))?;
+    if shell::succeeds(shell::cargo().args(["deny", "--version"])) {
+        steps.run("cargo-deny", |_| deny())?;
+    } else {
+        println!(
+            "cargo-deny is not installed: licences and sources were checked by tidy, advisories were not"
+        );
+    }
+    pages?;
+    steps.run("desktop", |counts| desktop::check(counts, Built::WithAll))
+}
+
+/// What the desktop application needs before it can be built.
+fn pages() -> Result<()> {
+    desktop::prepare()?;
+    desktop::pages()
 }
 
 /// Without the compiler and its tools nothing goes on. The programs that only some tests need may be missing on a
@@ -104,14 +123,13 @@ impl Steps {
     }
 }
 
-fn tests(counts: &mut Counts, quick: bool) -> Result<()> {
+fn tests(counts: &mut Counts, quick: bool, packages: &[&str]) -> Result<()> {
     let with_nextest = shell::succeeds(shell::cargo().args(["nextest", "--version"]));
     let mut command = shell::cargo();
     if with_nextest {
-        command.args(["nextest", "run", "--no-fail-fast"]);
-        if quick {
-            command.args(["--filterset", QUICK]);
-        }
+        command.args(["nextest", "run", "--no-fail-fast"]).args(packages);
+        // The desktop's tests need a screen, a browser and Node.js: they come last, by themselves.
+        command.args(["--filterset", if quick { QUICK } else { NOT_DESKTOP }]);
     } else {
         println!("cargo-nextest could not be installed; `cargo test` does the same more slowly");
         command.args([
@@ -149,8 +167,8 @@ fn deny() -> Result<()> {
     Ok(())
 }
 
-fn doc_tests(counts: &mut Counts) -> Result<()> {
-    let (status, output) = shell::run_and_keep(shell::cargo().args(["test", "--doc"]))?;
+fn doc_tests(counts: &mut Counts, packages: &[&str]) -> Result<()> {
+    let (status, output) = shell::run_and_keep(shell::cargo().args(["test", "--doc"]).args(packages))?;
     *counts = counts.plus(summary::cargo_test(&output));
     if !status.success() {
         bail!("doc tests failed");

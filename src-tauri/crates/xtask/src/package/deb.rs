@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::started::User;
 use super::{Packed, SOON, VERSION, run_version, said};
 use crate::{shell, tree};
 
@@ -72,8 +73,9 @@ fn needed(dynamic: &str) -> impl Iterator<Item = &str> {
     dynamic.lines().filter_map(|line| line.trim().strip_prefix("NEEDED")).map(str::trim)
 }
 
-/// Installs it into an empty root, runs it, removes it, and looks at what is left.
-pub(super) fn check(what: &Packed, package: &Path, root: &Path) -> Result<()> {
+/// Installs it into an empty root, starts it, removes it, and looks at what is left. `headless` is an `evenfold` to ask
+/// the started program with.
+pub(super) fn check(what: &Packed, package: &Path, root: &Path, headless: &Path) -> Result<()> {
     let admin = root.join("var/lib/dpkg");
     for dir in ["info", "updates"] {
         fs::create_dir_all(admin.join(dir))?;
@@ -99,7 +101,9 @@ pub(super) fn check(what: &Packed, package: &Path, root: &Path) -> Result<()> {
     if root.join("usr/lib/systemd").exists() {
         units(root)?;
     }
+    let user = User::of(what, root, headless)?;
     said(dpkg().args(["--purge", what.name]))?;
+    user.has_everything()?;
     if program.exists() || root.join("usr/share/doc").join(what.name).exists() {
         bail!("after its removal, files are left below {}", root.display());
     }

@@ -4,6 +4,7 @@ mod deb;
 mod desktop;
 mod rpm;
 mod stage;
+mod started;
 mod tarball;
 
 use std::fs;
@@ -18,16 +19,22 @@ use crate::setup::{self, For};
 use crate::{node, shell, stats};
 
 const HELP: &str = "\
-cargo xtask package [--check] [--desktop] [--program PATH] [--desktop-program PATH]
+cargo xtask package [--check] [--desktop] [--profile PROFILE]
+                    [--program PATH] [--desktop-program PATH]
 
 Builds the Debian and RPM packages and the tarball of the headless evenfold
 into target/package: the program, man pages, shell completions, systemd units.
 
   --desktop       also the Debian and RPM packages of the desktop application:
                   program, desktop entry, AppStream metadata, icons
-  --check         also install each package into an empty root, run the program
-                  there, remove it, and see that nothing is left; run the
-                  tarball's program, too
+  --check         also install each package into an empty root, start the program
+                  there as a user does (the desktop application on a screen of
+                  its own), let it share a folder, remove the package, and see
+                  that nothing of it is left and nothing of the user's is gone;
+                  run the tarball's program, too
+  --profile PROFILE
+                  build with this profile of the workspace (default: release);
+                  with dev, the check is quick, and the packages are not for users
   --program PATH  pack this evenfold instead of building one
   --desktop-program PATH
                   the same for evenfold-desktop
@@ -45,6 +52,8 @@ pub(crate) struct Packed {
     program: &'static str,
     /// Description of the Debian package, in `installers/deb`.
     control: &'static str,
+    /// Whether it has a window, and so needs a screen.
+    window: bool,
     /// Files that must be there and not empty once it is installed.
     installs: &'static [&'static str],
 }
@@ -53,6 +62,7 @@ const HEADLESS: Packed = Packed {
     name: "evenfold",
     program: "evenfold",
     control: "control.in",
+    window: false,
     installs: &[
         "usr/share/man/man1/evenfold.1.gz",
         "usr/share/doc/evenfold/copyright",
@@ -66,6 +76,7 @@ const DESKTOP: Packed = Packed {
     name: "evenfold-desktop",
     program: "evenfold-desktop",
     control: "desktop.control.in",
+    window: true,
     installs: &[
         "usr/share/applications/app.evenfold.desktop.desktop",
         "usr/share/metainfo/app.evenfold.desktop.metainfo.xml",
@@ -81,16 +92,20 @@ const DESKTOP: Packed = Packed {
 pub(crate) fn main(mut args: Args) -> Result<()> {
     args.help(HELP)?;
     let check = args.flag("--check");
+    let profile = args.value("--profile")?.unwrap_or_else(|| "release".to_owned());
     let program = args.value("--program")?.map(PathBuf::from);
     let desktop_program = args.value("--desktop-program")?.map(PathBuf::from);
     let with_desktop = args.flag("--desktop") || desktop_program.is_some();
     args.finish()?;
     setup::ensure(&[For::Build, For::Package], false)?;
-    let program = program.map_or_else(|| node::build("release"), Ok)?;
+    if check && with_desktop {
+        setup::ensure(&[For::Desktop], false)?;
+    }
+    let program = program.map_or_else(|| node::build(&profile), Ok)?;
     let desktop_program = match (with_desktop, desktop_program) {
         (false, _) => None,
         (true, Some(program)) => Some(program),
-        (true, None) => Some(crate::desktop::build("release")?),
+        (true, None) => Some(crate::desktop::build(&profile)?),
     };
     let out = shell::target_dir().join("package");
     if out.exists() {
@@ -118,13 +133,13 @@ pub(crate) fn main(mut args: Args) -> Result<()> {
     }
     if check {
         for (what, package) in &debs {
-            deb::check(what, package, &out.join(format!("root-deb-{}", what.name)))?;
+            deb::check(what, package, &out.join(format!("root-deb-{}", what.name)), &program)?;
         }
         for (what, package) in &rpms {
-            rpm::check(what, package, &out.join(format!("root-rpm-{}", what.name)))?;
+            rpm::check(what, package, &out.join(format!("root-rpm-{}", what.name)), &program)?;
         }
         tarball::check(&tarball, &out.join("unpacked"))?;
-        println!("package: installed, run and removed without a trace");
+        println!("package: installed, started and removed without a trace");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::started::User;
 use super::{Packed, VERSION, run_version, said};
 use crate::shell;
 
@@ -34,8 +35,9 @@ pub(super) fn build(what: &Packed, stage: &Path, out: &Path) -> Result<PathBuf> 
     Ok(package)
 }
 
-/// Installs it into an empty root, runs it, removes it, and looks at what is left.
-pub(super) fn check(what: &Packed, package: &Path, root: &Path) -> Result<()> {
+/// Installs it into an empty root, starts it, removes it, and looks at what is left. `headless` is an `evenfold` to ask
+/// the started program with.
+pub(super) fn check(what: &Packed, package: &Path, root: &Path, headless: &Path) -> Result<()> {
     if !shell::output_within(Command::new("id").arg("-u"), super::SOON)?.stdout.starts_with(b"0\n") {
         println!(
             "package: only root can install an RPM package into a root of its own; its list was read instead"
@@ -57,7 +59,9 @@ pub(super) fn check(what: &Packed, package: &Path, root: &Path) -> Result<()> {
     said(rpm().args(["--install", "--nodeps", "--noscripts"]).arg(package))?;
     let program = root.join("usr/bin").join(what.program);
     run_version(&program)?;
+    let user = User::of(what, root, headless)?;
     said(rpm().args(["--erase", "--nodeps", what.name]))?;
+    user.has_everything()?;
     if program.exists() || root.join("usr/share/doc").join(what.name).exists() {
         bail!("after its removal, files are left below {}", root.display());
     }
