@@ -131,6 +131,23 @@ impl Window {
         }
     }
 
+    /// Chooses an option of the list that has this label.
+    #[track_caller]
+    pub(crate) fn choose(&self, label: &str, option: &str) {
+        let script = "
+            const label = [...document.querySelectorAll('label')].find((label) => label.textContent.trim() === arguments[0])
+            const list = label?.control
+            if (!(list instanceof HTMLSelectElement)) return null
+            list.value = arguments[1]
+            list.dispatchEvent(new Event('change', { bubbles: true }))
+            return list.value";
+        eventually(option, || {
+            let body = json!({ "script": script, "args": [label, option] });
+            let chosen = post(&self.agent, &format!("{}/execute/sync", self.session), &body);
+            (chosen == option).then_some(())
+        });
+    }
+
     fn element(&self, script: &str, argument: &str) -> Option<String> {
         let body = json!({ "script": script, "args": [argument] });
         let found = post(&self.agent, &format!("{}/execute/sync", self.session), &body);

@@ -7,8 +7,9 @@ use crate::driver::Window;
 use crate::node::{Daemon, answers, run};
 use crate::process::eventually;
 
-/// Large enough to be seen travelling, on fast machines, too.
-const LARGE: usize = 300 << 20;
+/// At this rate, a file of this many bytes is to be seen travelling for some seconds.
+const RATE: &str = "10MB/s";
+const LARGE: u64 = 80_000_000;
 
 #[test]
 fn two_machines_are_paired_share_a_folder_disagree_and_agree_again_in_the_window() {
@@ -25,10 +26,10 @@ fn two_machines_are_paired_share_a_folder_disagree_and_agree_again_in_the_window
     write(&here, "harbour.txt", "eight boats\n");
     holds(&there, "harbour.txt", "eight boats\n");
 
-    sees_progress(&window, &here, &there);
     pauses_and_decides(&window, &here, &there);
     merges(&window, &here, &there);
     restores(&window, &here, &there);
+    joins_and_sees_progress(&window, &desk, &nas);
 
     window.press("Settings");
     window.press("General");
@@ -94,10 +95,28 @@ fn begin(window: &Window, desk: &Desk, nas: &Daemon) -> (PathBuf, PathBuf) {
     (here, there)
 }
 
-/// A large file travels, and one sees how far it is.
-fn sees_progress(window: &Window, here: &Path, there: &Path) {
-    // Made aside, so that it appears whole.
-    let aside = there.parent().unwrap().join("film.part");
+/// Joins what the other machine shares, in the other wizard; then a large file travels, and one sees how far it is.
+fn joins_and_sees_progress(window: &Window, desk: &Desk, nas: &Daemon) {
+    let (here, there) = (desk.path("home/Films"), nas.folder("films"));
+    std::fs::create_dir(&here).unwrap();
+    write(&there, "list.txt", "one film\n");
+    nas.run(&["share", there.to_str().unwrap(), "--name", "Films"]);
+    window.script("location.hash = '#/join'");
+    window.press("From a paired machine");
+    window.choose("Machine", "nas");
+    window.fill("Shared folder", "Films");
+    window.press("Next");
+    window.fill("Folder on this machine", here.to_str().unwrap());
+    window.press("Next");
+    window.until_text("Add 1 file on desk");
+    assert_eq!(std::fs::read_dir(&here).unwrap().count(), 0, "a preview writes nothing");
+    window.press("Start");
+    window.until_text("Even on both machines.");
+    holds(&here, "list.txt", "one film\n");
+
+    // A slow line, so that one has the time to look.
+    run(&desk.node_home(), &["rel", "edit", "Films", "--set", &format!("limit.down={RATE}")]);
+    let aside = there.with_file_name("film.part");
     let made = std::process::Command::new("head")
         .args(["-c", &LARGE.to_string(), "/dev/urandom"])
         .stdout(std::fs::File::create(&aside).unwrap())
@@ -105,20 +124,16 @@ fn sees_progress(window: &Window, here: &Path, there: &Path) {
     assert!(made.unwrap().success());
     std::fs::rename(&aside, there.join("film.mov")).unwrap();
     window.until_text("Travelling now");
-    let shares =
-        "return [...document.querySelectorAll('[role=progressbar]')].map((bar) => Number(bar.ariaValueNow))";
-    let mut seen = 0.0_f64;
-    eventually("the share is seen to grow", || {
-        let shares = window.script(shares);
-        let now = shares.as_array()?.iter().filter_map(serde_json::Value::as_f64).fold(0.0, f64::max);
-        if now > 0.0 && seen == 0.0 {
-            seen = now;
-        }
-        let arrived = here.join("film.mov").exists();
-        (now > seen && seen > 0.0 || arrived && seen > 0.0).then_some(())
-    });
-    let size = |folder: &Path| std::fs::metadata(folder.join("film.mov")).map(|found| found.len()).ok();
-    eventually("it has arrived", || (size(here) == Some(LARGE as u64)).then_some(()));
+    let share = || {
+        let bars = "return [...document.querySelectorAll('[role=progressbar]')].map((bar) => Number(bar.ariaValueNow))";
+        let bars = window.script(bars);
+        bars.as_array()?.iter().filter_map(serde_json::Value::as_f64).reduce(f64::max)
+    };
+    let first = eventually("a share is shown", || share().filter(|share| *share > 0.0));
+    eventually("the share grows", || share().filter(|share| *share > first));
+    assert!(!here.join("film.mov").exists(), "nothing partial stands under its name");
+    let size = || std::fs::metadata(here.join("film.mov")).map(|found| found.len()).ok();
+    eventually("it has arrived", || (size() == Some(LARGE)).then_some(()));
     window.until_text("Even on both machines.");
 }
 

@@ -441,7 +441,7 @@ export interface PendingChange extends Omit<ChangeInfo, 'act'> {
 
 /** A window of what is about to travel, or stays where it is. */
 export interface PendingChanges extends Page<PendingChange> {
-  /** How many travel by themselves, and how many do not; absent or null where a machine does not part them. */
-  travels?: number | null
-  stays?: number | null
+  /** How many travel by themselves, and how many do not; null where a machine does not part them. */
+  travels: number | null
+  stays: number | null
 }

@@ -568,7 +568,11 @@ export type PendingChanges = {
 /** How many there are in all. */
 total: number,
 /** Those that were wanted. */
-rows: Array<PendingChange>, };
+rows: Array<PendingChange>,
+/** How many travel by themselves; absent where a member of the first version was asked. */
+travels: number | null,
+/** How many do not. */
+stays: number | null, };
 
 /** A measured way to a peer. */
 export type Ping = {
@@ -822,7 +826,11 @@ relationship?: string | null, } | { "request": "resolve",
 /** Id of the conflict. */
 id: string,
 /** Name of the machine whose version stays, or `both`. */
-keep: string, } | { "request": "history" } & HistoryQuery | { "request": "versions",
+keep: string, } | { "request": "resolve-merged",
+/** Id of the conflict. */
+id: string,
+/** What stands at the path from now on (at most 4 MiB). */
+text: string, } | { "request": "history" } & HistoryQuery | { "request": "versions",
 /** Name or id. */
 relationship: string,
 /** Path below the root. */
@@ -881,12 +889,18 @@ relationship: string,
 days: number, } | { "request": "check-items" } & CheckItemsQuery | { "request": "changes",
 /** Name or id. */
 relationship: string,
+/** Which of them. */
+which: WhichChanges,
 /** Rows to pass over. */
 offset: number,
 /** Rows wanted, at most [`MOST_ROWS`]. */
 limit: number, } | { "request": "log",
 /** How many lines (at most 10,000). */
-lines: number, } | { "request": "config-show" } | { "request": "subscribe" } | { "request": "shutdown" };
+lines: number, } | { "request": "config-show" } | { "request": "config-set",
+/** Key. */
+key: string,
+/** Value, of several separated by commas; empty takes the line out, so that the default holds. */
+value: string, } | { "request": "subscribe" } | { "request": "shutdown" };
 
 /** What was restored. */
 export type Restored = {
@@ -1039,6 +1053,9 @@ reason: string,
 path: string,
 /** The exact bytes in base64, only where `path` had to replace some. */
 path_bytes?: string | null, };
+
+/** Which rows of what is left to do are wanted. */
+export type WhichChanges = "all" | "travels" | "stays";
 
 /** Why a path is, or is not, in sync. */
 export type Why = {
