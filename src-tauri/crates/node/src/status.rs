@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{
     ApiError, DriftInfo, EndpointStatus, ErrorInfo, HaltInfo, PathText, RelationshipStatus, Status,
 };
+use crate::local::lock;
 use crate::node::{Node, db};
 use crate::peers::time_text;
 use crate::plans::halt_info;
@@ -77,6 +78,10 @@ impl Node {
         let reading = spoke.progress.read();
         let running = state.running && reading.phase != evenfold_engine::Phase::Idle;
         let known = told.state != "unknown";
+        let way = match &spoke.hub {
+            Some(hub) => self.unusual_way_to(hub).await?,
+            None => lock(&spoke.way).clone(),
+        };
         Ok(RelationshipStatus {
             id: row.id.to_string(),
             name: row.name.clone(),
@@ -106,6 +111,7 @@ impl Node {
                     } else {
                         last_seen.and_then(time_text)
                     },
+                    way,
                 },
             ],
             drift: known.then_some(told.drift).flatten(),
@@ -126,6 +132,7 @@ impl Node {
             path: Some(PathText::from(row.root.as_path())),
             online: true,
             last_seen: time_text(now_micros()),
+            way: None,
         }
     }
 
@@ -191,6 +198,7 @@ impl Node {
                 } else {
                     peer.and_then(|peer| peer.last_seen).or(member.last_seen).and_then(time_text)
                 },
+                way: self.unusual_way_to(&key).await?,
             });
             told.push(state);
         }

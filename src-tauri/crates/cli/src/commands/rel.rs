@@ -132,6 +132,9 @@ fn show(context: &mut Context, one: &RelationshipInfo) -> Result<(), ApiError> {
         vec![faint("paused"), if one.paused { "yes" } else { "no" }.into()],
         vec![],
     ];
+    if let Some(way) = &one.way {
+        rows.insert(5, vec![faint("way"), words::way(way).into()]);
+    }
     // What somebody has set stands out from what the kind suggests.
     let set = one
         .kind
