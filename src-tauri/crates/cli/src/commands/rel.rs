@@ -105,10 +105,11 @@ async fn list(context: &mut Context) -> Result<Exit, ApiError> {
 }
 
 fn part(one: &RelationshipInfo) -> Line {
-    match &one.hub {
-        Some(hub) => format!("{} of {hub}", one.role).into(),
-        None if one.members.is_empty() => format!("{}, nobody joined", one.role).into(),
-        None => format!("{} for {}", one.role, one.members.join(", ")).into(),
+    match (&one.hub, &one.share) {
+        (Some(hub), _) => format!("{} of {hub}", one.role).into(),
+        (None, Some(host)) => format!("{} with {host}", one.role).into(),
+        (None, None) if one.members.is_empty() => format!("{}, nobody joined", one.role).into(),
+        (None, None) => format!("{} for {}", one.role, one.members.join(", ")).into(),
     }
 }
 
