@@ -18,7 +18,7 @@ pub(crate) use manual::{PullArgs, PushArgs, TrackArgs, UntrackArgs};
 pub(crate) use node::{DaemonArgs, NodeArgs, PairArgs, PairCommand, PeerArgs, PeerCommand};
 pub(crate) use past::{ConflictsArgs, HistoryArgs, ResolveArgs, RestoreArgs, VersionsArgs};
 pub(crate) use upkeep::{
-    CompletionsArgs, ConfigArgs, ConfigCommand, LogArgs, ManArgs, ServiceArgs, ServiceCommand,
+    CompletionsArgs, ConfigArgs, ConfigCommand, LogArgs, ManArgs, ServeArgs, ServiceArgs, ServiceCommand,
 };
 pub(crate) use work::{ApplyArgs, CheckArgs, RelationshipArgs, RunArgs, StatusArgs, SyncArgs, WhyArgs};
 
@@ -133,6 +133,8 @@ pub(crate) enum Command {
     Log(LogArgs),
     /// Show the settings of the node
     Config(ConfigArgs),
+    /// Serve one folder to another machine that started this over SSH
+    Serve(ServeArgs),
     /// Run the node whenever you are logged in
     Service(ServiceArgs),
     /// Print a script that completes commands in your shell
@@ -174,6 +176,7 @@ impl Command {
             Command::Gc => "gc",
             Command::Log(_) => "log",
             Command::Config(_) => "config",
+            Command::Serve(_) => "serve",
             Command::Service(_) => "service",
             Command::Completions(_) => "completions",
             Command::Man(_) => "man",

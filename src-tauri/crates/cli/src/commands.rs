@@ -14,6 +14,7 @@ mod peer;
 mod rel;
 mod rel_file;
 mod rel_host;
+mod serve;
 mod service;
 mod share;
 mod status;
@@ -66,6 +67,7 @@ pub(crate) async fn run(context: &mut Context, command: Command) -> Result<Exit,
         Command::Gc => upkeep::gc(context).await,
         Command::Log(arguments) => log::run(context, arguments).await,
         Command::Config(arguments) => upkeep::config(context, arguments.command).await,
+        Command::Serve(arguments) => serve::run(context, arguments).await,
         Command::Service(arguments) => service::run(context, arguments.command).await,
         Command::Completions(arguments) => generate::completions(context, arguments),
         Command::Man(arguments) => generate::man(context, arguments),

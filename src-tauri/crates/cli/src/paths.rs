@@ -22,6 +22,17 @@ pub(crate) fn folder(typed: &Path) -> Result<PathText, ApiError> {
     Ok(PathText::from(absolute.as_path()))
 }
 
+/// Makes a path absolute, without looking at what is there.
+///
+/// # Errors
+/// When the working directory is gone.
+pub(crate) fn absolute(typed: &Path) -> Result<PathBuf, ApiError> {
+    std::path::absolute(typed).map_err(|error| {
+        let message = format!("the path {} cannot be made absolute: {error}", typed.display());
+        ApiError::new(ErrorCode::Usage, message).with_hint("Give an absolute path.")
+    })
+}
+
 /// Turns a path below a root as typed into its text; a leading `./` is dropped.
 pub(crate) fn below(typed: &Path) -> PathText {
     PathText::from(typed.strip_prefix(".").unwrap_or(typed))

@@ -1,6 +1,6 @@
 //! The sentences in which commands speak of plans, progress and times.
 
-use evenfold_node::api::{Counts, Movement, PlanInfo, Progress};
+use evenfold_node::api::{Counts, Movement, PlanInfo, Progress, WayInfo};
 use evenfold_node::settings::Kind;
 use evenfold_node::text::{human_count, human_duration, human_size};
 use jiff::Timestamp;
@@ -24,6 +24,22 @@ pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
 /// Returns the kind as it begins a sentence; that of a newer node as it is.
 pub(crate) fn kind(name: &str) -> String {
     name.parse::<Kind>().map_or_else(|_| name.to_owned(), |kind| kind.label().to_owned())
+}
+
+/// Says how another machine is reached.
+pub(crate) fn way(way: &WayInfo) -> String {
+    let how = match way.kind.as_str() {
+        "evenfold" => "over SSH",
+        "sftp" => "over SFTP",
+        "direct" => "directly",
+        "through" => "through another node",
+        other => other,
+    };
+    match (way.kind.as_str(), &way.note) {
+        ("through", Some(node)) => format!("through {node}"),
+        (_, Some(note)) => format!("{how} ({note})"),
+        (_, None) => how.to_owned(),
+    }
 }
 
 /// Returns the sign between two machines.

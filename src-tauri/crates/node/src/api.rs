@@ -7,6 +7,7 @@ mod data;
 mod error;
 mod ledger;
 mod manual;
+mod peers;
 mod survey;
 mod window;
 
@@ -16,6 +17,7 @@ pub use data::*;
 pub use error::*;
 pub use ledger::*;
 pub use manual::*;
+pub use peers::*;
 pub use survey::*;
 pub use window::*;
 
@@ -59,7 +61,8 @@ pub enum Request {
     PairAccept {
         /// The one-time code.
         code: String,
-        /// `HOST:PORT` of the node that offered; searched for on the local network if absent.
+        /// `HOST:PORT` of the node that offered, or `via:HUB` or `via:HUB/NODE` where it is reached through a peer;
+        /// searched for on the local network if absent.
         address: Option<String>,
     },
     /// Lists the nodes on the local network; takes some seconds where none is heard. Reply: [`Reply::Nearby`].
@@ -72,6 +75,13 @@ pub enum Request {
         peer: String,
         /// The new name.
         name: String,
+    },
+    /// Sets the peer through which another one is reached where it cannot be directly. Reply: [`Reply::Done`].
+    PeerVia {
+        /// Name or fingerprint of the one that is to be reached.
+        peer: String,
+        /// Name or fingerprint of the one in the middle; none any more if absent.
+        middle: Option<String>,
     },
     /// Removes a peer's key; its connections end at once. Reply: [`Reply::Done`].
     PeerRemove {

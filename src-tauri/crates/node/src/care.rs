@@ -11,6 +11,7 @@ use evenfold_fs::disk::{Disk, Place};
 use evenfold_fs::platform::RealDisk;
 use evenfold_fs::replica::Replica;
 use evenfold_fs::versions::{Dropped, Keep};
+use evenfold_store::{Store, StoreError};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -18,8 +19,10 @@ use uuid::Uuid;
 use crate::api::{ApiError, ConfigEntry, ErrorCode, Event, GcReport};
 use crate::config::{Config, Flags};
 use crate::home::Home;
+use crate::local::LocalEndpoint;
 use crate::node::{Node, db};
 use crate::relationship::Relationship;
+use crate::settings::Settings;
 
 /// Most lines of the log that are returned.
 const MOST_LINES: u32 = 10_000;
@@ -42,7 +45,7 @@ const CLEANING: Duration = Duration::from_secs(24 * 3600);
 const INDEX_AFTER: Duration = Duration::from_secs(60);
 
 /// What was cleaned up in one folder.
-struct Cleaned {
+pub(crate) struct Cleaned {
     versions: Dropped,
     /// Sets of versions that are left.
     left: HashSet<String>,
@@ -74,38 +77,12 @@ impl Node {
 
     async fn clean(&self, relationship: &Relationship) -> Result<Cleaned, ApiError> {
         let settings = relationship.settings();
-        let id = relationship.row().id;
-        let keep = Keep { age: settings.versions_keep, bytes: settings.versions_max };
-        let cleaned =
-            relationship.local.on_disk(move |replica| clean_disk(replica, id, &keep, settings.lease)).await;
         let failed = |error: String| {
             let root = relationship.local.root().display();
             let message = format!("{root} was not cleaned up: {error}; all other folders were");
             ApiError::new(ErrorCode::Folder, message).with_hint("see 'evenfold doctor'")
         };
-        let cleaned =
-            cleaned.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
-        if cleaned.versions.sets > 0 {
-            self.forget_versions(id, &cleaned.left).await?;
-        }
-        Ok(cleaned)
-    }
-
-    /// Drops the rows of versions that are not on the disk any more.
-    async fn forget_versions(&self, relationship: Uuid, left: &HashSet<String>) -> Result<(), ApiError> {
-        let versions = self.store.versions();
-        let mut after: Option<(RelPath, String)> = None;
-        loop {
-            let from = after.as_ref().map(|(path, id)| (path, id.as_str()));
-            let page = versions.below(relationship, &RelPath::root(), from, PAGE).await.map_err(db)?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some((last.path.clone(), last.version.clone()));
-            let gone = page.into_iter().filter(|row| !left.contains(&row.version));
-            let gone: Vec<_> = gone.map(|row| (row.path, row.version)).collect();
-            if !gone.is_empty() {
-                versions.drop(relationship, &gone).await.map_err(db)?;
-            }
-        }
+        clean_folder(&relationship.local, &self.store, &settings).await.map_err(failed)
     }
 
     /// Returns the newest lines of the log, oldest first; none if there is no log yet.
@@ -146,6 +123,47 @@ impl Node {
         let written = tokio::task::spawn_blocking(move || Config::change(&home, &key, &value)).await;
         written.map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))??;
         self.config_show()
+    }
+}
+
+/// Drops what retention no longer keeps of one folder, on the disk and in the index.
+///
+/// # Errors
+/// In words, what could not be done.
+pub(crate) async fn clean_folder(
+    local: &LocalEndpoint,
+    store: &Store,
+    settings: &Settings,
+) -> Result<Cleaned, String> {
+    let id = local.relationship();
+    let keep = Keep { age: settings.versions_keep, bytes: settings.versions_max };
+    let lease = settings.lease;
+    let cleaned = local.on_disk(move |replica| clean_disk(replica, id, &keep, lease)).await;
+    let cleaned = cleaned.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    if cleaned.versions.sets > 0 {
+        forget_versions(store, id, &cleaned.left).await.map_err(|error| error.to_string())?;
+    }
+    Ok(cleaned)
+}
+
+/// Drops the rows of versions that are not on the disk any more.
+async fn forget_versions(
+    store: &Store,
+    relationship: Uuid,
+    left: &HashSet<String>,
+) -> Result<(), StoreError> {
+    let versions = store.versions();
+    let mut after: Option<(RelPath, String)> = None;
+    loop {
+        let from = after.as_ref().map(|(path, id)| (path, id.as_str()));
+        let page = versions.below(relationship, &RelPath::root(), from, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some((last.path.clone(), last.version.clone()));
+        let gone = page.into_iter().filter(|row| !left.contains(&row.version));
+        let gone: Vec<_> = gone.map(|row| (row.path, row.version)).collect();
+        if !gone.is_empty() {
+            versions.drop(relationship, &gone).await?;
+        }
     }
 }
 

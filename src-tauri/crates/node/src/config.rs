@@ -6,9 +6,11 @@ mod file;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::num::NonZeroU64;
 
 use crate::api::{ApiError, ConfigEntry, ErrorCode};
 use crate::home::Home;
+use crate::settings::Timetable;
 use crate::text::{format_size, parse_size};
 
 /// Port on which nodes listen unless told otherwise.
@@ -16,6 +18,9 @@ pub const DEFAULT_PORT: u16 = 22722;
 
 /// Most addresses that a node listens on.
 const MOST_ADDRESSES: usize = 32;
+
+/// Bytes per second that a node passes on for others unless told otherwise.
+const FORWARD_LIMIT: u64 = 20_000_000;
 
 /// Longest name of a node, in bytes: it becomes part of file names.
 const LONGEST_NAME: usize = 48;
@@ -117,6 +122,10 @@ pub struct Config {
     pub log_size: Sourced<u64>,
     /// Whether it tells the local network of itself and listens for others there, if it listens beyond this machine.
     pub nearby: Sourced<bool>,
+    /// Whether it connects its peers with each other through itself.
+    pub forward: Sourced<bool>,
+    /// How fast it does so, for all together and in each direction.
+    pub forward_limit: Sourced<Timetable>,
 }
 
 /// Where a wrong value was found.
@@ -230,11 +239,23 @@ pub enum ConfigKey {
     LogSize,
     /// Whether nodes find each other on the local network.
     Nearby,
+    /// Whether peers are connected with each other through this node.
+    Forward,
+    /// How fast.
+    ForwardLimit,
 }
 
 impl ConfigKey {
     /// All keys.
-    pub const ALL: &'static [ConfigKey] = &[Self::Name, Self::Listen, Self::Log, Self::LogSize, Self::Nearby];
+    pub const ALL: &'static [ConfigKey] = &[
+        Self::Name,
+        Self::Listen,
+        Self::Log,
+        Self::LogSize,
+        Self::Nearby,
+        Self::Forward,
+        Self::ForwardLimit,
+    ];
 
     /// Returns the key as it is written.
     pub fn name(self) -> &'static str {
@@ -244,6 +265,8 @@ impl ConfigKey {
             Self::Log => "log",
             Self::LogSize => "log_size",
             Self::Nearby => "nearby",
+            Self::Forward => "forward",
+            Self::ForwardLimit => "forward_limit",
         }
     }
 
@@ -255,6 +278,8 @@ impl ConfigKey {
             Self::Log => "EVENFOLD_LOG",
             Self::LogSize => "EVENFOLD_LOG_SIZE",
             Self::Nearby => "EVENFOLD_NEARBY",
+            Self::Forward => "EVENFOLD_FORWARD",
+            Self::ForwardLimit => "EVENFOLD_FORWARD_LIMIT",
         }
     }
 
@@ -266,6 +291,8 @@ impl ConfigKey {
             Self::Log => "error, warn, info, debug or trace",
             Self::LogSize => "a size from 64kB to 1GB",
             Self::Nearby => "on or off",
+            Self::Forward => "peers or off",
+            Self::ForwardLimit => "off or a rate, then a timetable if wanted",
         }
     }
 
@@ -277,6 +304,8 @@ impl ConfigKey {
             Self::Log => r#""info""#,
             Self::LogSize => r#""10MB""#,
             Self::Nearby => r#""off""#,
+            Self::Forward => r#""peers""#,
+            Self::ForwardLimit => r#""20MB/s""#,
         }
     }
 }
@@ -372,6 +401,19 @@ impl Config {
                 };
                 self.nearby = Sourced { value, origin };
             }
+            ConfigKey::Forward => {
+                let value = match one()? {
+                    "peers" => true,
+                    "off" => false,
+                    other => return Err(wrong(other)),
+                };
+                self.forward = Sourced { value, origin };
+            }
+            ConfigKey::ForwardLimit => {
+                let text = one()?;
+                let value = text.parse().map_err(|_| wrong(text))?;
+                self.forward_limit = Sourced { value, origin };
+            }
         }
         Ok(())
     }
@@ -394,6 +436,12 @@ impl Config {
                 if self.nearby.value { "on" } else { "off" }.to_owned(),
                 self.nearby.origin,
             ),
+            entry(
+                ConfigKey::Forward,
+                if self.forward.value { "peers" } else { "off" }.to_owned(),
+                self.forward.origin,
+            ),
+            entry(ConfigKey::ForwardLimit, self.forward_limit.value.to_string(), self.forward_limit.origin),
         ]
     }
 }
@@ -409,6 +457,8 @@ impl Default for Config {
             log: usual(LogLevel::Info),
             log_size: usual(10_000_000),
             nearby: usual(true),
+            forward: usual(false),
+            forward_limit: usual(Timetable::always(NonZeroU64::new(FORWARD_LIMIT))),
         }
     }
 }

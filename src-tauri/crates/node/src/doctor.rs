@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evenfold_core::snapshot::{Extent, Snapshot};
 use evenfold_engine::Endpoint as _;
-use evenfold_ssh::PeerKey;
+use evenfold_ssh::{PeerKey, Remote};
 use tokio::task::JoinSet;
 
 use crate::api::{ApiError, DoctorFinding};
@@ -21,6 +21,18 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const LITTLE_SPACE: u64 = 1 << 30;
 
 const WATCH_LIMIT: &str = "/proc/sys/fs/inotify/max_user_watches";
+
+/// Says where a machine is connected.
+async fn connected_how(store: &evenfold_store::Store, remote: Remote) -> String {
+    match remote {
+        Remote::Address(address) => format!("connected, at {address}"),
+        Remote::Through(middle) => {
+            let known = store.peers().get(middle.as_bytes()).await.ok().flatten();
+            let name = known.map_or_else(|| middle.fingerprint(), |peer| peer.name);
+            format!("connected, through {name}, which cannot read what passes")
+        }
+    }
+}
 
 fn ok(check: impl Into<String>, message: impl Into<String>) -> DoctorFinding {
     DoctorFinding { level: "ok".to_owned(), check: check.into(), message: message.into(), hint: None }
@@ -99,11 +111,12 @@ impl Node {
         let mut asked = JoinSet::new();
         for peer in self.store.peers().list().await.map_err(db)? {
             let network = Arc::clone(&self.network);
+            let names = Arc::clone(&self.store);
             asked.spawn(async move {
                 let key = PeerKey::from_bytes(peer.key);
                 let check = format!("machine {}", peer.name);
                 match network.connected(&key, PATIENCE).await {
-                    Some(connection) => ok(check, format!("connected, at {}", connection.remote_addr())),
+                    Some(connection) => ok(check, connected_how(&names, connection.remote()).await),
                     None => {
                         let why = crate::network::describe(network.failure(&key).as_ref());
                         let hint = "start 'evenfold daemon' there; it is tried again by itself";

@@ -36,6 +36,8 @@ impl Host {
             listen: config.listen.value.clone(),
             name: (config.name.origin != Origin::Default).then(|| config.name.value.clone()),
             serve_network: true,
+            forward: config.forward.value,
+            forward_limit: config.forward_limit.value.clone(),
         };
         let node = Node::open(home, options).await?;
         let listener = Listener::bind(home, &lock).map_err(|error| {

@@ -40,6 +40,14 @@ impl Limits {
         limits
     }
 
+    /// Makes limits that are the same in each direction.
+    pub(crate) fn same(rate: Timetable) -> Arc<Self> {
+        let limits = Limits::default();
+        limits.up.set(rate.clone());
+        limits.down.set(rate);
+        Arc::new(limits)
+    }
+
     /// Takes new limits, for streams that stand, too.
     pub(crate) fn set(&self, settings: &Settings) {
         self.up.set(settings.limit_up.clone());

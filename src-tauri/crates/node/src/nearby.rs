@@ -26,7 +26,7 @@ const SERVICE: &str = "_evenfold._tcp.local.";
 /// Nodes that are remembered at most: more than any office has, so that nobody fills our memory by shouting.
 const MOST_NODES: usize = 256;
 
-/// Addresses that are remembered of one node, and of one peer.
+/// Addresses that are remembered of one node.
 const MOST_ADDRESSES: usize = 8;
 
 /// Addresses at which a code is tried: so that a crowd does not keep somebody waiting for minutes.
@@ -302,9 +302,7 @@ impl Node {
             peer.revoked.is_none() && PeerKey::from_bytes(peer.key).fingerprint() == heard.fingerprint
         });
         let Some(mut peer) = known else { return Ok(()) };
-        let mut addresses = heard.addresses.clone();
-        addresses.extend(peer.addresses.iter().filter(|known| !heard.addresses.contains(known)).cloned());
-        addresses.truncate(MOST_ADDRESSES);
+        let addresses = crate::addresses::merge(&heard.addresses, &peer.addresses);
         if addresses == peer.addresses || addresses.is_empty() {
             return Ok(());
         }

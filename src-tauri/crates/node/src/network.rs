@@ -7,8 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use evenfold_engine::backoff::Backoff;
-use evenfold_ssh::{Connection, DialError, Gate, Identity, Limits, PeerKey, Server, dial};
+use evenfold_ssh::{Connection, DialError, Gate, Identity, Limits, PeerKey, Server};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -16,10 +15,6 @@ use crate::local::lock;
 
 /// Connections that wait to be taken over; each is taken at once, so few ever wait.
 const ARRIVALS: usize = 32;
-
-/// Of two nodes that know each other's addresses, the one with the greater key leaves the other this head
-/// start, so that they do not connect to each other twice.
-const HEAD_START: Duration = Duration::from_secs(2);
 
 /// The keys that may log in.
 #[derive(Default)]
@@ -32,6 +27,13 @@ impl Pins {
 
     pub(crate) fn remove(&self, key: &PeerKey) {
         lock(&self.0).remove(key);
+    }
+}
+
+impl Pins {
+    /// Tells whether this key may log in.
+    pub(crate) fn is_known(&self, key: &PeerKey) -> bool {
+        lock(&self.0).contains(key)
     }
 }
 
@@ -49,14 +51,17 @@ struct Dialling {
 
 /// How a peer is dialled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Way {
-    addresses: Vec<String>,
-    eager: bool,
+pub(crate) struct Way {
+    pub(crate) addresses: Vec<String>,
+    /// Whether it is dialled at once, without leaving the other side a head start.
+    pub(crate) eager: bool,
 }
 
 /// All connections of a node.
 pub(crate) struct Network {
     pub(crate) identity: Arc<Identity>,
+    /// What this node is called, for the messages of others.
+    own_name: String,
     pub(crate) limits: Limits,
     pub(crate) pins: Arc<Pins>,
     server: Option<Arc<Server>>,
@@ -71,6 +76,7 @@ impl Network {
     /// Makes the network of a node; connections from either side arrive at the receiver.
     pub(crate) fn new(
         identity: Arc<Identity>,
+        own_name: String,
         pins: Arc<Pins>,
         server: Option<Server>,
         limits: Limits,
@@ -78,6 +84,7 @@ impl Network {
         let (arrivals, receiver) = mpsc::channel(ARRIVALS);
         let network = Arc::new(Network {
             identity,
+            own_name,
             limits,
             pins,
             server: server.map(Arc::new),
@@ -135,7 +142,20 @@ impl Network {
 
     /// Returns the newest live connection to a peer.
     pub(crate) fn connection(&self, peer: &PeerKey) -> Option<Arc<Connection>> {
-        lock(&self.live).get(peer).and_then(|list| list.last()).cloned()
+        self.direct(peer).or_else(|| lock(&self.live).get(peer).and_then(|list| list.last()).cloned())
+    }
+
+    /// Returns the newest live connection to a peer that does not run through another node.
+    pub(crate) fn direct(&self, peer: &PeerKey) -> Option<Arc<Connection>> {
+        let live = lock(&self.live);
+        let list = live.get(peer)?;
+        list.iter().rev().find(|connection| connection.remote().middle().is_none()).cloned()
+    }
+
+    /// Returns the peers that are connected now.
+    pub(crate) fn live_keys(&self) -> Vec<PeerKey> {
+        let live = lock(&self.live);
+        live.iter().filter(|(_, list)| !list.is_empty()).map(|(key, _)| *key).collect()
     }
 
     /// Waits for a connection to a peer, at most `patience`.
@@ -160,13 +180,27 @@ impl Network {
         lock(&self.failures).get(peer).cloned()
     }
 
-    async fn register(self: &Arc<Self>, connection: Arc<Connection>) {
+    pub(crate) async fn register(self: &Arc<Self>, connection: Arc<Connection>) {
         let peer = connection.peer();
         if !self.pins.is_pinned(&peer) {
             connection.close("not paired any more");
             return;
         }
-        lock(&self.live).entry(peer).or_default().push(Arc::clone(&connection));
+        if connection.remote().middle().is_some() && self.direct(&peer).is_some() {
+            connection.close("there is a direct connection already");
+            return;
+        }
+        {
+            let mut live = lock(&self.live);
+            let list = live.entry(peer).or_default();
+            if connection.remote().middle().is_none() {
+                // What ran through another node goes on directly, and takes up there where it was.
+                for other in list.iter().filter(|other| other.remote().middle().is_some()) {
+                    other.close("there is a direct connection now");
+                }
+            }
+            list.push(Arc::clone(&connection));
+        }
         lock(&self.failures).remove(&peer);
         self.changed.send_modify(|count| *count += 1);
         let (network, watched) = (Arc::downgrade(self), Arc::clone(&connection));
@@ -181,6 +215,25 @@ impl Network {
         });
         // The receiver is the node itself; it is gone only when the node is.
         _ = self.arrivals.send(connection).await;
+    }
+
+    /// Ends connections to a peer that run through other nodes.
+    pub(crate) fn leave_roundabouts(&self, peer: &PeerKey) {
+        let live = lock(&self.live);
+        let roundabouts = live.get(peer).into_iter().flatten();
+        for connection in roundabouts.filter(|connection| connection.remote().middle().is_some()) {
+            connection.close("this way is not wanted any more");
+        }
+    }
+
+    /// Notes why a dial failed.
+    pub(crate) fn note_failure(&self, peer: PeerKey, error: DialError) {
+        lock(&self.failures).insert(peer, error);
+    }
+
+    /// Returns what this node is called.
+    pub(crate) fn own_name(&self) -> &str {
+        &self.own_name
     }
 
     /// Keeps a connection to a peer: dials whenever there is none. `eager` dials at once and is for a spoke;
@@ -199,7 +252,7 @@ impl Network {
             }
             None => {
                 let (way, receiver) = watch::channel(Way { addresses, eager });
-                let task = tokio::spawn(keep_dialling(Arc::downgrade(self), peer, receiver));
+                let task = tokio::spawn(crate::dialling::keep(Arc::downgrade(self), peer, receiver));
                 dialling.insert(peer, Dialling { way, task });
             }
         }
@@ -227,70 +280,6 @@ impl Network {
         }
         for connection in lock(&self.live).drain().flat_map(|(_, list)| list) {
             connection.close("the node ends");
-        }
-    }
-}
-
-async fn keep_dialling(network: std::sync::Weak<Network>, peer: PeerKey, mut way: watch::Receiver<Way>) {
-    let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
-    let mut first = true;
-    loop {
-        let Some(strong) = network.upgrade() else { return };
-        let mut changes = strong.changes();
-        let Way { addresses, eager } = way.borrow_and_update().clone();
-        let connected = strong.connection(&peer).is_some();
-        if connected || addresses.is_empty() {
-            drop(strong);
-            backoff.reset();
-            first = true;
-            tokio::select! {
-                changed = changes.changed() => if changed.is_err() { return },
-                changed = way.changed() => if changed.is_err() { return },
-            }
-            continue;
-        }
-        let goes_first = eager || strong.identity.key() < peer;
-        let wait = match (first, goes_first) {
-            (true, true) => Duration::ZERO,
-            (true, false) => HEAD_START,
-            (false, _) => backoff.next(rand::random()),
-        };
-        first = false;
-        let (identity, limits) = (Arc::clone(&strong.identity), strong.limits.clone());
-        drop(strong);
-        let due = tokio::time::Instant::now() + wait;
-        // A connection that comes from the other side meanwhile, or a new address, ends the wait.
-        let again = loop {
-            tokio::select! {
-                () = tokio::time::sleep_until(due) => break false,
-                changed = way.changed() => match changed {
-                    Ok(()) => {
-                        first = true;
-                        break true;
-                    }
-                    Err(_) => return,
-                },
-                changed = changes.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                    if network.upgrade().is_some_and(|network| network.connection(&peer).is_some()) {
-                        break true;
-                    }
-                }
-            }
-        };
-        if again {
-            continue;
-        }
-        let dialled = dial(&addresses, identity, &peer, limits).await;
-        let Some(strong) = network.upgrade() else { return };
-        match dialled {
-            Ok(connection) => strong.register(connection).await,
-            Err(error) => {
-                tracing::debug!(%peer, %error, "a peer could not be reached");
-                lock(&strong.failures).insert(peer, error);
-            }
         }
     }
 }

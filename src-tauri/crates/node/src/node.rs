@@ -31,6 +31,10 @@ pub struct NodeOptions {
     pub name: Option<String>,
     /// Whether it connects to peers, watches folders and syncs by itself. Without it, it does what is asked.
     pub serve_network: bool,
+    /// Whether it connects its peers with each other through itself.
+    pub forward: bool,
+    /// How fast it does so, for all together and in each direction.
+    pub forward_limit: crate::settings::Timetable,
 }
 
 /// A running node. See [`crate::control::Service`] for what may be asked of it.
@@ -42,6 +46,7 @@ pub struct Node {
     pub(crate) offers: Offers,
     pub(crate) hosts: Arc<crate::stock::Hosts>,
     pub(crate) nearby: crate::nearby::Nearby,
+    pub(crate) forwarding: Arc<crate::forward::Forwarding>,
     relationships: Mutex<HashMap<Uuid, Arc<Relationship>>>,
     events: broadcast::Sender<Event>,
     /// Findings of the comparison that a window looks at.
@@ -88,10 +93,11 @@ impl Node {
                     .with_hint("choose another address with --listen; 127.0.0.1:0 picks a free port")
             })?)
         };
-        let (network, arrivals) = Network::new(identity, pins, server, limits);
+        let (network, arrivals) = Network::new(identity, name.clone(), pins, server, limits);
         let node = Arc::new(Node {
             hosts: Arc::new(crate::stock::Hosts::new(&dir)),
             nearby: crate::nearby::Nearby::default(),
+            forwarding: Arc::new(crate::forward::Forwarding::new(options.forward, options.forward_limit)),
             home: dir,
             name,
             store,
@@ -276,7 +282,11 @@ impl Node {
             return Err(ApiError::new(ErrorCode::KeyChanged, message).with_hint(hint));
         }
         let message = format!("'{}' cannot be reached: {why}; nothing was changed", peer.name);
-        let hint = format!("is 'evenfold daemon' running on {}, and is its address right?", peer.name);
+        let hint = format!(
+            "is 'evenfold daemon' running on {0}, and is its address right? Where both machines reach a third one: \
+             evenfold peer via {0} THIRD",
+            peer.name
+        );
         Err(ApiError::new(ErrorCode::Unreachable, message).with_hint(hint))
     }
 

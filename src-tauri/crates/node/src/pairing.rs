@@ -8,6 +8,7 @@ use evenfold_ssh::{Code, Introduction, PairError, PeerKey, accept_code};
 use evenfold_store::PeerRow;
 use tokio::sync::watch;
 
+use crate::addresses::{self, middle_of};
 use crate::api::{ApiError, ErrorCode, Event, Offer, Paired};
 use crate::local::lock;
 use crate::node::{Node, db};
@@ -32,7 +33,10 @@ pub(crate) fn pairing_failed(error: &PairError) -> ApiError {
         PairError::WrongCode | PairError::NoOffer { .. } => {
             "ask for a new code: 'evenfold pair offer' on the other machine"
         }
-        PairError::Dial(_) => "is the daemon running there, and is the address right?",
+        PairError::Dial(_) => {
+            "is the daemon running there, and is the address right? Where both machines are paired with a third one: \
+             CODE via:THIRD"
+        }
         _ => "try again with a new code",
     };
     let code = match error {
@@ -71,7 +75,10 @@ impl Node {
             let outcome = offer.wait().await;
             let Some(node) = node.upgrade() else { return };
             let answer = match outcome {
-                Ok(paired) => node.pin(paired, share).await,
+                Ok(paired) => {
+                    let told = addresses::told(paired.introduction.addresses.clone());
+                    node.pin(paired, told, share).await
+                }
                 Err(error) => Err(failed(format!("the offer ended: {error}"))),
             };
             sender.send_replace(Some(answer));
@@ -108,12 +115,14 @@ impl Node {
         address: Option<&str>,
     ) -> Result<Paired, ApiError> {
         let code = Code::parse(code).map_err(|error| ApiError::new(ErrorCode::Usage, error.to_string()))?;
-        match address {
-            None => self.pair_with_somebody(&code).await,
-            Some(address) => match self.take_offer(&code, address).await {
-                Ok(paired) => self.pin_offered(paired, address).await,
-                Err(error) => Err(pairing_failed(&error)),
-            },
+        let Some(address) = address else { return self.pair_with_somebody(&code).await };
+        if let Some(way) = middle_of(address) {
+            return self.pair_through(&code, way).await;
+        }
+        let address = addresses::with_port(address);
+        match self.take_offer(&code, &address).await {
+            Ok(paired) => self.pin_offered(paired, &address).await,
+            Err(error) => Err(pairing_failed(&error)),
         }
     }
 
@@ -131,17 +140,19 @@ impl Node {
     /// Notes the node whose offer was taken at an address.
     pub(crate) async fn pin_offered(
         self: &Arc<Self>,
-        mut paired: evenfold_ssh::Paired,
+        paired: evenfold_ssh::Paired,
         address: &str,
     ) -> Result<Paired, ApiError> {
-        // The address that was just used works; it is tried before those the other side tells of itself.
-        paired.introduction.addresses.retain(|other| other != address);
-        paired.introduction.addresses.insert(0, address.to_owned());
+        // The address that was just used works, and may be a name; it is tried before those the other side tells of
+        // itself.
+        let told = addresses::told(paired.introduction.addresses.clone());
+        let typed = middle_of(address).is_none().then(|| address.to_owned());
+        let addresses = addresses::merge(&typed.into_iter().collect::<Vec<_>>(), &told);
         let share = String::from_utf8(paired.introduction.extra.clone()).ok().filter(|name| !name.is_empty());
-        self.pin(paired, share).await
+        self.pin(paired, addresses, share).await
     }
 
-    fn introduction(&self, extra: Vec<u8>) -> Introduction {
+    pub(crate) fn introduction(&self, extra: Vec<u8>) -> Introduction {
         Introduction { name: self.name.clone(), addresses: self.network.addresses(), extra }
     }
 
@@ -149,9 +160,13 @@ impl Node {
     async fn pin(
         self: &Arc<Self>,
         paired: evenfold_ssh::Paired,
+        mut addresses: Vec<String>,
         share: Option<String>,
     ) -> Result<Paired, ApiError> {
         let key: PeerKey = paired.key;
+        if let Some(middle) = paired.remote.middle() {
+            addresses.push(addresses::through(&middle));
+        }
         let known = self.store.peers().get(key.as_bytes()).await.map_err(db)?;
         let name = match &known {
             Some(peer) => peer.name.clone(),
@@ -160,7 +175,7 @@ impl Node {
         let row = PeerRow {
             key: *key.as_bytes(),
             name: name.clone(),
-            addresses: paired.introduction.addresses.clone(),
+            addresses,
             paired: now_micros(),
             last_seen: Some(now_micros()),
             revoked: None,

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use evenfold_ssh::PeerKey;
+use evenfold_ssh::{PeerKey, Remote};
 
-use crate::api::{ApiError, ErrorCode, Event, PeerInfo, Ping};
+use crate::api::{ApiError, ErrorCode, Event, PeerInfo, Ping, WayInfo};
 use crate::node::{Node, db};
 use crate::serving::node_client;
 use crate::text::format_time;
@@ -36,7 +36,8 @@ impl Node {
             list.push(PeerInfo {
                 name: peer.name,
                 fingerprint: key.fingerprint(),
-                addresses: peer.addresses,
+                addresses: self.shown_addresses(&peer.addresses).await?,
+                way: self.way_to(&key).await?,
                 online,
                 offline_since: if online { None } else { last_seen.clone() },
                 last_seen: if online { time_text(crate::record::now_micros()) } else { last_seen },
@@ -44,6 +45,26 @@ impl Node {
             });
         }
         Ok(list)
+    }
+
+    /// Says how a peer is connected now, if it is.
+    pub(crate) async fn way_to(&self, peer: &PeerKey) -> Result<Option<WayInfo>, ApiError> {
+        let Some(connection) = self.network.connection(peer) else { return Ok(None) };
+        Ok(Some(match connection.remote() {
+            Remote::Address(address) => {
+                WayInfo { kind: "direct".to_owned(), note: Some(address.to_string()) }
+            }
+            Remote::Through(middle) => {
+                let known = self.store.peers().get(middle.as_bytes()).await.map_err(db)?;
+                let name = known.map_or_else(|| middle.fingerprint(), |peer| peer.name);
+                WayInfo { kind: "through".to_owned(), note: Some(name) }
+            }
+        }))
+    }
+
+    /// Says how a peer is reached where that is not the usual way.
+    pub(crate) async fn unusual_way_to(&self, peer: &PeerKey) -> Result<Option<WayInfo>, ApiError> {
+        Ok(self.way_to(peer).await?.filter(|way| way.kind != "direct"))
     }
 
     pub(crate) async fn peer_rename(&self, peer: &str, name: &str) -> Result<(), ApiError> {
@@ -81,7 +102,10 @@ impl Node {
         client.ping(0).await.map_err(|error| broke(error.to_string()))?;
         let milliseconds = begin.elapsed().as_secs_f64() * 1000.0;
         let (bytes_sent, bytes_received) = connection.bytes();
-        let address = connection.remote_addr().to_string();
+        let address = match self.unusual_way_to(&connection.peer()).await? {
+            Some(WayInfo { note: Some(middle), .. }) => format!("via:{middle}"),
+            _ => connection.remote().to_string(),
+        };
         Ok(Ping { name: row.name, address, milliseconds, bytes_sent, bytes_received })
     }
 }

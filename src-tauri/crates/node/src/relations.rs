@@ -6,6 +6,7 @@ use evenfold_store::Pause;
 
 use crate::api::{ApiError, ErrorCode, Event, PathText, RelationshipInfo, Setting};
 use crate::join::{to_json, wrong_setting};
+use crate::local::lock;
 use crate::node::{Node, db};
 use crate::relationship::Relationship;
 use crate::serving::node_client;
@@ -39,6 +40,7 @@ impl Node {
             members,
             paused: row.pause != Pause::Running,
             settings: relationship.settings().to_pairs(),
+            way: relationship.spoke().and_then(|spoke| lock(&spoke.way).clone()),
         })
     }
 

@@ -15,7 +15,7 @@ use evenfold_store::{Pause, RelationshipRow, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::api::{ApiError, ErrorCode, Setting};
+use crate::api::{ApiError, ErrorCode, Setting, WayInfo};
 use crate::delivery::Delivery;
 use crate::limits::Limits;
 use crate::local::{LocalEndpoint, LocalSettings, Mark, lock};
@@ -106,8 +106,10 @@ pub(crate) struct Spoke {
     pub(crate) link: Link,
     /// The session with the hub while it stands; never with a host.
     pub(crate) remote: watch::Receiver<Option<Arc<RemoteEndpoint>>>,
+    /// How a folder on a host was reached last.
+    pub(crate) way: Arc<Mutex<Option<WayInfo>>>,
     /// What a folder on a host obeys.
-    tuning: Arc<Mutex<stock::Tuning>>,
+    tuning: Arc<watch::Sender<stock::Tuning>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -284,7 +286,7 @@ impl Relationship {
             delivery.handle.set_settings(crate::delivery::courier_settings(self, own_name, watch)).await;
         }
         if let Some(spoke) = self.spoke() {
-            *lock(&spoke.tuning) = host_tuning(&settings, watch);
+            spoke.tuning.send_replace(host_tuning(&settings, watch));
             let part = Part { ours: own_name, theirs: &spoke.hub_name, source: self.source() };
             let (pair, trigger, rescan) = pair_settings(&settings, part, self.tracking())?;
             spoke.driver.send(Command::Settings(Box::new(pair), trigger, rescan)).await.map_err(stopped)?;
@@ -379,7 +381,16 @@ enum Far {
 fn host_tuning(settings: &Settings, watch: bool) -> stock::Tuning {
     let LocalSettings { select, rules, watch, .. } = local_settings(settings, Mark::Look, watch);
     let keep = evenfold_fs::versions::Keep { age: settings.versions_keep, bytes: settings.versions_max };
-    stock::Tuning { select, rules, watch, keep, lease: settings.lease }
+    stock::Tuning {
+        select,
+        rules,
+        watch,
+        keep,
+        lease: settings.lease,
+        program: settings.host_program.clone(),
+        kind: settings.kind,
+        settings: settings.overrides(),
+    }
 }
 
 fn start_spoke(
@@ -413,7 +424,8 @@ fn start_spoke(
     let paused = row.pause != Pause::Running;
     let (driver, handle) = Driver::new(pair, ours, link.clone(), trigger, rescan, paused);
     let refusal = Arc::new(Mutex::new(None));
-    let tuning = Arc::new(Mutex::new(host_tuning(settings, around.watch)));
+    let tuning = Arc::new(watch::Sender::new(host_tuning(settings, around.watch)));
+    let way = Arc::new(Mutex::new(None));
     let (hub, session) = match far {
         Far::Hub(hub) => {
             let session = SessionKeeper {
@@ -431,8 +443,10 @@ fn start_spoke(
         }
         Far::Host(target) => {
             let (hosts, store) = (&around.hosts, &around.store);
-            let around = stock::Surroundings { hosts, store, local, tuning: &tuning };
-            let keeper = stock::keeper(row, target, settings, &around, Arc::clone(&refusal), link_sender);
+            let around = stock::Surroundings { hosts, store, local, limits, tuning: &tuning };
+            let (refusal, way) = (Arc::clone(&refusal), Arc::clone(&way));
+            let telling = stock::Telling { refusal, way, link: link_sender };
+            let keeper = stock::keeper(row, target, settings, &around, telling);
             let session = async move {
                 // There never is a session of that kind, which is not the same as its end.
                 let _kept = remote_sender;
@@ -442,7 +456,7 @@ fn start_spoke(
         }
     };
     let tasks = vec![tokio::spawn(driver.run()), session];
-    Ok(Spoke { hub, hub_name, driver: handle, progress, refusal, link, remote, tuning, tasks })
+    Ok(Spoke { hub, hub_name, driver: handle, progress, refusal, link, remote, way, tuning, tasks })
 }
 
 /// Keeps a session with the hub's endpoint whenever a connection stands.

@@ -8,11 +8,35 @@ use evenfold_core::snapshot::{Extent, Snapshot};
 use evenfold_core::transfer::{Item, Manifest, Need, Piece};
 use evenfold_core::{Digest, Dir, RelPath};
 use evenfold_engine::{Endpoint, EndpointError};
-use evenfold_ssh::Connection;
+use evenfold_ssh::{Connection, OpenError, Pipe, Stream};
 use evenfold_wire::{CallError, Client, HandshakeError, RemoteError};
 use tokio::sync::{mpsc, watch};
 
 use crate::limits::{Limited, Limits};
+
+/// Where streams to another machine come from.
+pub(crate) trait Streams: Sync {
+    /// Opens one.
+    fn stream(&self) -> impl Future<Output = Result<Stream, OpenError>> + Send;
+}
+
+impl<S: Streams + Send> Streams for Arc<S> {
+    async fn stream(&self) -> Result<Stream, OpenError> {
+        (**self).stream().await
+    }
+}
+
+impl Streams for Connection {
+    async fn stream(&self) -> Result<Stream, OpenError> {
+        self.open().await
+    }
+}
+
+impl Streams for Pipe {
+    async fn stream(&self) -> Result<Stream, OpenError> {
+        self.open()
+    }
+}
 
 /// The hub's endpoint of one relationship, over one connection.
 ///
@@ -30,14 +54,14 @@ pub(crate) struct RemoteEndpoint {
 impl RemoteEndpoint {
     /// Opens the streams.
     pub(crate) async fn open(
-        connection: &Connection,
+        streams: &impl Streams,
         own_name: &str,
         machine: String,
         relationship: u128,
         limits: &Arc<Limits>,
     ) -> Result<Self, EndpointError> {
         let stream =
-            async || connection.open().await.map_err(|error| EndpointError::Offline(error.to_string()));
+            async || streams.stream().await.map_err(|error| EndpointError::Offline(error.to_string()));
         let control = async { Client::open(stream().await?, own_name, relationship).await.map_err(refused) };
         // Questions are few and small, and wait for no limit.
         let session = async || {
@@ -125,7 +149,8 @@ impl Endpoint for RemoteEndpoint {
     }
 }
 
-fn failed(error: CallError) -> EndpointError {
+/// Maps what became of a call to an endpoint's error.
+pub(crate) fn failed(error: CallError) -> EndpointError {
     match error {
         CallError::Lost(cause) => EndpointError::Offline(cause.to_string()),
         CallError::Remote(error) => from_remote(error),

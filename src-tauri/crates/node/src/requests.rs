@@ -10,6 +10,7 @@
 //! | `settle` | spoke → hub | has the hub ask all other spokes for a cycle |
 //! | `settings` | hub → spoke | new settings of the relationship |
 //! | `delivery`, `delivery-news` | member ↔ hub | see `crate::delivery` |
+//! | `neighbours` | any → peer | whom the peer would connect it with through itself: a list of `Neighbour` |
 //! | `adopt` | any → peer | asks the peer to join a share with a folder of its own |
 
 use std::sync::Arc;
@@ -99,6 +100,7 @@ pub(crate) async fn answer(
     payload: &[u8],
 ) -> Result<Vec<u8>, RemoteError> {
     match name {
+        crate::forward::NEIGHBOURS => serde_json::to_vec(&node.neighbours(peer).await?).map_err(malformed),
         "cycle" => {
             let request: CycleRequest = serde_json::from_slice(payload).map_err(malformed)?;
             let relationship = with_hub(node, peer, request.relationship)?;

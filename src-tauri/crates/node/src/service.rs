@@ -28,6 +28,7 @@ impl Service for NodeService {
             Request::Nearby => Reply::Nearby(node.nearby().await?),
             Request::PeerList => Reply::Peers(node.peer_list().await?),
             Request::PeerRename { peer, name } => done(node.peer_rename(&peer, &name).await)?,
+            Request::PeerVia { peer, middle } => done(node.peer_via(&peer, middle.as_deref()).await)?,
             Request::PeerRemove { peer } => done(node.peer_remove(&peer).await)?,
             Request::PeerPing { peer } => Reply::Ping(node.peer_ping(&peer).await?),
             Request::Share { path, name, kind, settings } => {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
-use evenfold_ssh::{Connection, PeerKey, Stream};
+use evenfold_ssh::{Connection, PeerKey, Remote, Stream};
 use evenfold_store::{MemberRow, Pause, Permission};
 use evenfold_wire::{
     Incoming, NodeClient, NodeHandler, NodeHello, Purpose, RemoteError, Role, Share, ShareRef,
@@ -11,6 +11,7 @@ use evenfold_wire::{
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use crate::addresses;
 use crate::api::Event;
 use crate::hub::HubView;
 use crate::limits::{Limited, Limits};
@@ -34,7 +35,7 @@ async fn serve(node: Weak<Node>, connection: Arc<Connection>) {
     let peer = connection.peer();
     greet(&node, &connection).await;
     while let Some(stream) = connection.accept().await {
-        tokio::spawn(serve_stream(Weak::clone(&node), peer, stream));
+        tokio::spawn(serve_stream(Weak::clone(&node), (peer, connection.remote()), stream));
     }
     if let Some(node) = node.upgrade() {
         note_seen(&node, &peer, None).await;
@@ -46,7 +47,8 @@ async fn serve(node: Weak<Node>, connection: Arc<Connection>) {
 async fn greet(node: &Weak<Node>, connection: &Arc<Connection>) {
     let Some(strong) = node.upgrade() else { return };
     let peer = connection.peer();
-    let dialled_at = connection.dialled().then(|| connection.remote_addr().to_string());
+    let dialled_at =
+        connection.dialled().then(|| connection.remote().address()).flatten().map(|at| at.to_string());
     note_seen(&strong, &peer, dialled_at.as_deref()).await;
     strong.tell(Event::Peers);
     if connection.dialled() {
@@ -89,12 +91,7 @@ async fn learn_addresses(node: &Arc<Node>, peer: &PeerKey, told: Vec<String>) {
     let Ok(Some(mut row)) = node.store.peers().get(peer.as_bytes()).await else { return };
     let before = row.addresses.clone();
     // The newest word comes first: after a restart a node may listen elsewhere.
-    row.addresses = told;
-    for address in &before {
-        if !row.addresses.contains(address) && row.addresses.len() < 8 {
-            row.addresses.push(address.clone());
-        }
-    }
+    row.addresses = addresses::merge(&addresses::told(told), &before);
     if row.addresses != before {
         let addresses = row.addresses.clone();
         if let Err(error) = node.store.peers().put(&row).await {
@@ -105,7 +102,7 @@ async fn learn_addresses(node: &Arc<Node>, peer: &PeerKey, told: Vec<String>) {
     }
 }
 
-async fn serve_stream(node: Weak<Node>, peer: PeerKey, stream: Stream) {
+async fn serve_stream(node: Weak<Node>, (peer, remote): (PeerKey, Remote), stream: Stream) {
     let Some(strong) = node.upgrade() else { return };
     let name = strong.name.clone();
     drop(strong);
@@ -116,6 +113,16 @@ async fn serve_stream(node: Weak<Node>, peer: PeerKey, stream: Stream) {
     let result = match incoming.purpose {
         Purpose::Node => serve_node(node, peer, incoming).await,
         Purpose::Endpoint { relationship } => serve_endpoint(node, peer, incoming, relationship).await,
+        Purpose::Forward { to } => match node.upgrade() {
+            Some(node) => {
+                crate::forward::pass_on(node, (peer, remote), incoming, PeerKey::from_bytes(to)).await
+            }
+            None => Ok(()),
+        },
+        Purpose::Forwarded { .. } => match node.upgrade() {
+            Some(node) => crate::forward::take_in(&node, peer, incoming).await,
+            None => Ok(()),
+        },
     };
     if let Err(error) = result {
         tracing::debug!(error, %peer, "a session with a peer ended");

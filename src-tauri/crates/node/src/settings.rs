@@ -20,7 +20,7 @@ pub use kind::Kind;
 pub use policy::Part;
 pub use rate::{Days, Rate, Timetable};
 pub use value::{
-    Argv, Conflict, Deliver, Executor, Flow, Hooks, OnError, Resend, Reserve, Trigger, Unit, Verify,
+    Argv, Conflict, Deliver, Executor, Flow, Hooks, OnError, Program, Resend, Reserve, Trigger, Unit, Verify,
 };
 
 use evenfold_core::{Deletion, Guard};
@@ -84,6 +84,8 @@ pub struct Settings {
     pub rescan: Option<Duration>,
     /// How often all contents are hashed again to find rot; never if `None`.
     pub scrub: Option<Duration>,
+    /// What is started on a host that is reached as `ssh://`; only SFTP is used if `None`.
+    pub host_program: Option<Program>,
 }
 
 impl Settings {
@@ -119,6 +121,7 @@ impl Settings {
             guard: Guard::default(),
             rescan: Some(Duration::from_secs(600)),
             scrub: None,
+            host_program: Some(Program::default()),
         };
         // What lands in a drop folder is often still being written when it is first seen.
         let once = Settings {

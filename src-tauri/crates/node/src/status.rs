@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{
     ApiError, DriftInfo, EndpointStatus, ErrorInfo, HaltInfo, PathText, RelationshipStatus, Status,
 };
+use crate::local::lock;
 use crate::node::{Node, db};
 use crate::peers::time_text;
 use crate::plans::halt_info;
@@ -80,6 +81,10 @@ impl Node {
         let reading = spoke.progress.read();
         let running = state.running && reading.phase != evenfold_engine::Phase::Idle;
         let known = told.state != "unknown" && (told.halt.is_none() || told.drift.is_some());
+        let way = match &spoke.hub {
+            Some(hub) => self.unusual_way_to(hub).await?,
+            None => lock(&spoke.way).clone(),
+        };
         Ok(RelationshipStatus {
             id: row.id.to_string(),
             name: row.name.clone(),
@@ -109,6 +114,7 @@ impl Node {
                     } else {
                         last_seen.and_then(time_text)
                     },
+                    way,
                 },
             ],
             drift: known.then_some(told.drift).flatten(),
@@ -129,6 +135,7 @@ impl Node {
             path: Some(PathText::from(row.root.as_path())),
             online: true,
             last_seen: time_text(now_micros()),
+            way: None,
         }
     }
 
@@ -194,6 +201,7 @@ impl Node {
                 } else {
                     peer.and_then(|peer| peer.last_seen).or(member.last_seen).and_then(time_text)
                 },
+                way: self.unusual_way_to(&key).await?,
             });
             told.push(state);
         }

@@ -1,14 +1,15 @@
 //! A live connection to a pinned peer, the same whichever side dialled.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use russh::{Channel, ChannelId, ChannelMsg, Disconnect};
 
+use crate::mux::carrier::{ChannelInward, ChannelOutward};
 use crate::mux::{Mux, OpenError, Stream};
 use crate::socket::Line;
-use crate::{Limits, PeerKey};
+use crate::{Limits, PeerKey, Remote};
 
 /// How long a goodbye may take to reach the other side before the socket is closed without it.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -20,7 +21,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Connection {
     peer: PeerKey,
-    remote_addr: SocketAddr,
+    remote: Remote,
     dialled: bool,
     mux: Mux,
     line: Arc<Line>,
@@ -29,7 +30,7 @@ pub struct Connection {
 /// What both ways to a connection (dial and serve) have found out when they are through.
 pub(crate) struct Established<S: From<(ChannelId, ChannelMsg)>> {
     pub(crate) peer: PeerKey,
-    pub(crate) remote_addr: SocketAddr,
+    pub(crate) remote: Remote,
     pub(crate) dialled: bool,
     pub(crate) channel: Channel<S>,
     pub(crate) line: Arc<Line>,
@@ -43,12 +44,15 @@ impl Connection {
         F: FnOnce(Disconnect, String) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send,
     {
-        let Established { peer, remote_addr, dialled, channel, line } = established;
-        let mux = Mux::start(channel, line.clone(), dialled, limits);
+        let Established { peer, remote, dialled, channel, line } = established;
+        let (read, write) = channel.split();
+        let inward = ChannelInward::new(read, Some(line.clone()), Bytes::new());
+        let outward = ChannelOutward::new(write, Some(line.clone()));
+        let mux = Mux::start(inward, outward, dialled, limits);
         let (ended, socket) = (mux.watch_end(), line.clone());
         tokio::spawn(async move {
             let reason = ended.await;
-            tracing::debug!(%peer, %remote_addr, %reason, "connection ended");
+            tracing::debug!(%peer, %remote, %reason, "connection ended");
             let leave = async {
                 goodbye(Disconnect::ByApplication, reason.to_string()).await;
                 socket.ended().await;
@@ -57,7 +61,7 @@ impl Connection {
                 socket.cut("the other side did not let the connection end");
             }
         });
-        Self { peer, remote_addr, dialled, mux, line }
+        Self { peer, remote, dialled, mux, line }
     }
 
     /// Returns the key that the other side has proven to hold.
@@ -65,9 +69,9 @@ impl Connection {
         self.peer
     }
 
-    /// Returns the other side's address as this side's system sees it.
-    pub fn remote_addr(&self) -> SocketAddr {
-        self.remote_addr
+    /// Returns where the other side is.
+    pub fn remote(&self) -> Remote {
+        self.remote
     }
 
     /// Tells whether this side dialled.

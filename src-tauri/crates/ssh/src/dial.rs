@@ -15,9 +15,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::algorithms::{PEER_SUBSYSTEM, PEER_USER, client_config};
 use crate::connection::Established;
+use crate::mux::Stream;
 use crate::socket::{Line, Socket};
 use crate::strict::Other;
-use crate::{Connection, Identity, Limits, PeerKey};
+use crate::transport::Transport;
+use crate::{Connection, Identity, Limits, PeerKey, Remote};
 
 /// Head start of each address before the next one is tried beside it, from RFC 8305.
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -97,7 +99,7 @@ pub async fn dial(
     let mut unreachable = std::mem::take(&mut race.failures);
     while let Some((addr, tcp)) = race.next().await {
         unreachable.append(&mut race.failures);
-        match login(tcp, addr, &identity, *expected, &limits).await {
+        match login(Transport::Tcp(tcp), Remote::Address(addr), &identity, *expected, &limits).await {
             Ok(connection) => return Ok(Arc::new(connection)),
             Err(error) => {
                 tracing::debug!(%addr, %error, "address failed");
@@ -115,26 +117,43 @@ pub async fn dial(
     }))
 }
 
+/// Connects to the peer that holds the `expected` key over a stream that the node `middle` passes on to it.
+///
+/// That node sees what any router sees: encrypted bytes, their number and when they travel.
+///
+/// # Errors
+/// See [`DialError`]; addresses in it read `via:` and the middle node's fingerprint.
+pub async fn dial_through(
+    stream: Stream,
+    middle: PeerKey,
+    identity: Arc<Identity>,
+    expected: &PeerKey,
+    limits: Limits,
+) -> Result<Arc<Connection>, DialError> {
+    let dialled = login(Transport::Stream(stream), Remote::Through(middle), &identity, *expected, &limits);
+    dialled.await.map(Arc::new)
+}
+
 async fn login(
-    tcp: TcpStream,
-    addr: SocketAddr,
+    below: Transport,
+    remote: Remote,
     identity: &Identity,
     expected: PeerKey,
     limits: &Limits,
 ) -> Result<Connection, DialError> {
-    let dialled = SshDial { tcp, addr, identity, expected: Some(expected), limits };
+    let dialled = SshDial { below, remote, identity, expected: Some(expected), limits };
     let Dialled { session, host_key: peer, channel, line } = dialled.run(PEER_USER, PEER_SUBSYSTEM).await?;
-    let established = Established { peer, remote_addr: addr, dialled: true, channel, line };
+    let established = Established { peer, remote, dialled: true, channel, line };
     Ok(Connection::start(established, limits, |reason, text| async move {
         // Fails only if the session has ended, which is what is wanted.
         let _ = session.disconnect(reason, &text, "en").await;
     }))
 }
 
-/// One attempt at one address where TCP stands.
+/// One attempt at one address where TCP stands, or over a stream through another node.
 pub(crate) struct SshDial<'a> {
-    pub(crate) tcp: TcpStream,
-    pub(crate) addr: SocketAddr,
+    pub(crate) below: Transport,
+    pub(crate) remote: Remote,
     pub(crate) identity: &'a Identity,
     /// `None` accepts any host key, which only pairing does.
     pub(crate) expected: Option<PeerKey>,
@@ -152,9 +171,10 @@ pub(crate) struct Dialled {
 impl SshDial<'_> {
     /// Logs in and asks for the subsystem. Cancelling it, or the deadline, closes the socket.
     pub(crate) async fn run(self, user: &str, subsystem: &str) -> Result<Dialled, DialError> {
-        let Self { tcp, addr, identity, expected, limits } = self;
+        let Self { below, remote: addr, identity, expected, limits } = self;
         let protocol = |why: String| DialError::Protocol { addr: addr.to_string(), why };
-        let (socket, line) = Socket::new(tcp, Other::Server).map_err(|error| protocol(error.to_string()))?;
+        let (socket, line) =
+            Socket::new(below, Other::Server).map_err(|error| protocol(error.to_string()))?;
         let guard = CutOnDrop(Some(line.clone()));
 
         let shown = Arc::new(OnceLock::new());
@@ -181,6 +201,10 @@ impl SshDial<'_> {
         };
         let host_key = shown.get().copied();
         match (outcome, host_key, expected) {
+            // Every machine calls itself by some of its addresses; that says nothing of the peer.
+            (Err(_), Some(actual), Some(expected)) if actual == identity.key() && actual != expected => {
+                Err(DialError::Unreachable { why: format!("{addr} is this node itself") })
+            }
             (Err(_), Some(actual), Some(expected)) if actual != expected => {
                 Err(DialError::HostKeyChanged { addr: addr.to_string(), expected, actual })
             }

@@ -23,8 +23,12 @@
 //! **Absences.** No `unsafe`, no global state, no log line with a secret; keys and codes show themselves shortened or
 //! not at all in `Debug`.
 //!
-//! **Hosts without Evenfold** ([`stock`]) are logged in to as the user's own `ssh` would. There, and only there, other
-//! kinds of keys and older servers are accepted; a host key that nobody vouches for never is.
+//! **Through another node** ([`dial_through`], [`Server::welcome_through`]). The bytes of one connection may travel as a
+//! stream of others. Logging in is the same, end to end; the node in the middle holds none of the keys.
+//!
+//! **Hosts with SSH** ([`stock`]) are logged in to as the user's own `ssh` would. There, and only there, other
+//! kinds of keys and older servers are accepted; a host key that nobody vouches for never is. Over such a login a [`Pipe`]
+//! runs to Evenfold there, whose only proof is that login.
 //!
 //! # The way of the bytes
 //!
@@ -39,16 +43,23 @@ mod key;
 mod limits;
 mod mux;
 pub mod pairing;
+mod pipe;
 mod server;
 mod socket;
 pub mod stock;
 mod strict;
+mod transport;
 
 pub use connection::Connection;
-pub use dial::{DialError, dial};
+pub use dial::{DialError, dial, dial_through};
 pub use identity::{Identity, IdentityError};
 pub use key::{ParsePeerKeyError, PeerKey};
 pub use limits::Limits;
 pub use mux::{OpenError, Stream};
-pub use pairing::{Code, Introduction, Offer, OfferError, PairError, Paired, ParseCodeError, accept_code};
+pub use pairing::{
+    Code, Introduction, Offer, OfferError, PairError, Paired, ParseCodeError, accept_code,
+    accept_code_through,
+};
+pub use pipe::{Pipe, ServeError};
 pub use server::{BindError, Gate, Server};
+pub use transport::Remote;

@@ -1,4 +1,5 @@
-//! The TCP stream below russh: counts, checks, can be cut, and never makes russh wait for a write.
+//! What lies below russh, TCP or a stream through another node: counts, checks, can be cut, and never makes russh wait
+//! for a write.
 //!
 //! russh's session is one task that writes all it has to say before it reads again. Two such tasks that
 //! send much to each other would block one another for ever as soon as the kernel's buffers are full in both
@@ -15,10 +16,10 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
 use crate::strict::{Other, StrictCheck};
+use crate::transport::Transport;
 
 /// Above this many bytes that the kernel has not taken, stream data waits. Small, since it only has to
 /// bridge the time until the session is polled; the kernel's own buffer comes on top.
@@ -90,7 +91,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The stream that russh gets.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    tcp: TcpStream,
+    below: Transport,
     line: Arc<Line>,
     strict: StrictCheck,
     ahead: ReadAhead,
@@ -113,9 +114,8 @@ impl ReadAhead {
 }
 
 impl Socket {
-    pub(crate) fn new(tcp: TcpStream, other: Other) -> io::Result<(Self, Arc<Line>)> {
-        // What we write is complete messages: waiting for more only delays them.
-        tcp.set_nodelay(true)?;
+    pub(crate) fn new(below: Transport, other: Other) -> io::Result<(Self, Arc<Line>)> {
+        below.prepare()?;
         let line = Arc::new(Line {
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -127,7 +127,7 @@ impl Socket {
             ended: watch::Sender::new(false),
         });
         let socket = Self {
-            tcp,
+            below,
             line: line.clone(),
             strict: StrictCheck::new(other),
             ahead: ReadAhead { buffer: vec![0; READ_AHEAD].into(), from: 0, to: 0 },
@@ -154,7 +154,7 @@ impl Socket {
     /// Sends of the backlog what the kernel takes; `Ready` when none is left.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.backlog.is_empty() {
-            let sent = ready!(Pin::new(&mut self.tcp).poll_write(cx, &self.backlog))?;
+            let sent = ready!(Pin::new(&mut self.below).poll_write(cx, &self.backlog))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -188,16 +188,16 @@ impl AsyncRead for Socket {
         if let Poll::Ready(Err(error)) = this.poll_drain(cx) {
             return Poll::Ready(Err(error));
         }
-        let Self { tcp, line, strict, ahead, .. } = this;
+        let Self { below, line, strict, ahead, .. } = this;
         if ahead.unread().is_empty() {
             if buf.remaining() >= READ_AHEAD {
                 let before = buf.filled().len();
-                ready!(Pin::new(tcp).poll_read(cx, buf))?;
+                ready!(Pin::new(below).poll_read(cx, buf))?;
                 Self::arrived(line, strict, buf.filled().get(before..).unwrap_or_default())?;
                 return Poll::Ready(Ok(()));
             }
             let mut space = ReadBuf::new(&mut ahead.buffer);
-            ready!(Pin::new(tcp).poll_read(cx, &mut space))?;
+            ready!(Pin::new(below).poll_read(cx, &mut space))?;
             let read = space.filled().len();
             (ahead.from, ahead.to) = (0, read);
             Self::arrived(line, strict, ahead.unread())?;
@@ -216,7 +216,7 @@ impl AsyncWrite for Socket {
         this.refuse_if_cut(cx)?;
         if let Poll::Ready(drained) = this.poll_drain(cx) {
             drained?;
-            if let Poll::Ready(sent) = Pin::new(&mut this.tcp).poll_write(cx, buf) {
+            if let Poll::Ready(sent) = Pin::new(&mut this.below).poll_write(cx, buf) {
                 let sent = sent?;
                 this.line.sent.fetch_add(sent as u64, Ordering::Relaxed);
                 return Poll::Ready(Ok(sent));
@@ -243,7 +243,7 @@ impl AsyncWrite for Socket {
         let this = self.get_mut();
         this.refuse_if_cut(cx)?;
         ready!(this.poll_drain(cx))?;
-        Pin::new(&mut this.tcp).poll_shutdown(cx)
+        Pin::new(&mut this.below).poll_shutdown(cx)
     }
 }
 

@@ -45,6 +45,16 @@ async fn changed_host_key_is_refused_with_both_fingerprints() {
 }
 
 #[tokio::test]
+async fn own_address_is_no_sign_of_a_changed_key() {
+    let rig = Rig::new(Limits::default()).await;
+    let expected = rig.client.key();
+    let addrs = [rig.addr().to_string()];
+    // The server dials itself, looking for another.
+    let error = in_time(dial(&addrs, rig.identity.clone(), &expected, Limits::default())).await.unwrap_err();
+    assert_eq!(error, DialError::Unreachable { why: format!("{} is this node itself", rig.addr()) });
+}
+
+#[tokio::test]
 async fn first_address_with_the_right_key_wins() {
     let rig = Rig::new(Limits::default()).await;
     let impostor = Rig::new(Limits::default()).await;

@@ -49,7 +49,7 @@ async fn right_code_introduces_both_sides_to_each_other() {
     assert_eq!(theirs.introduction, introduction("offerer"));
     assert_eq!(ours.check, theirs.check);
     assert_eq!(ours.check.len(), 9);
-    assert_eq!(theirs.remote_addr, rig.addr());
+    assert_eq!(theirs.remote.address().unwrap(), rig.addr());
     assert_eq!(in_time(offer.wait()).await.unwrap(), ours, "asking again gives the same");
     // Pairing is no login: pinning is the caller's.
     assert!(matches!(rig.dial_as(&stranger).await, Err(DialError::Refused { .. })));

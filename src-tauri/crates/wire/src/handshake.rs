@@ -35,6 +35,17 @@ pub enum Purpose {
     },
     /// Requests outside of a relationship, see [`crate::NodeClient`].
     Node,
+    /// Bytes that the other side is asked to pass on to another of its peers, and back. What follows the handshake is
+    /// not this protocol's: it belongs to the two ends.
+    Forward {
+        /// The key of the peer that is meant.
+        to: [u8; 32],
+    },
+    /// Bytes that the opening side passes on from another of its peers, and back.
+    Forwarded {
+        /// The key of that peer, as the opening side says; only for messages.
+        from: [u8; 32],
+    },
 }
 
 /// Why a stream could not be opened.

@@ -239,7 +239,9 @@ role: string,
 /** Whether it can be reached now. */
 online: boolean,
 /** When it was last heard of, RFC 3339. */
-last_seen: string | null, } & Partial<PathText>;
+last_seen: string | null,
+/** How it is reached, where that is not a plain connection between two nodes. */
+way?: WayInfo | null, } & Partial<PathText>;
 
 /** What an endpoint holds. */
 export type EndpointSummary = {
@@ -524,7 +526,7 @@ export type PeerInfo = {
 name: string,
 /** Fingerprint of its key. */
 fingerprint: string,
-/** Where it was last reached or says that it can be reached. */
+/** Where it was last reached or says that it can be reached; `via:NAME` is through another node. */
 addresses: Array<string>,
 /** Whether a connection stands now. */
 online: boolean,
@@ -533,7 +535,9 @@ last_seen: string | null,
 /** Since when it is offline, RFC 3339. */
 offline_since: string | null,
 /** Names of the relationships shared with it. */
-relationships: Array<string>, };
+relationships: Array<string>,
+/** How it is connected now, if it is. */
+way?: WayInfo | null, };
 
 /** A folder that a peer offers. */
 export type PeerShare = {
@@ -651,6 +655,8 @@ members: Array<string>,
 paused: boolean,
 /** All settings, those of the kind's preset included. */
 settings: Array<[string, string]>,
+/** How a folder on a host with SSH was reached last. */
+way?: WayInfo | null,
 /** The path; bytes that are not UTF-8 are replaced. */
 path: string,
 /** The exact bytes in base64, only where `path` had to replace some. */
@@ -709,12 +715,19 @@ share?: string | null, } | { "request": "pair-wait",
 code: string, } | { "request": "pair-accept",
 /** The one-time code. */
 code: string,
-/** `HOST:PORT` of the node that offered; searched for on the local network if absent. */
+/**
+ * `HOST:PORT` of the node that offered, or `via:HUB` or `via:HUB/NODE` where it is reached through a peer;
+ * searched for on the local network if absent.
+ */
 address?: string | null, } | { "request": "nearby" } | { "request": "peer-list" } | { "request": "peer-rename",
 /** Name or fingerprint. */
 peer: string,
 /** The new name. */
-name: string, } | { "request": "peer-remove",
+name: string, } | { "request": "peer-via",
+/** Name or fingerprint of the one that is to be reached. */
+peer: string,
+/** Name or fingerprint of the one in the middle; none any more if absent. */
+middle?: string | null, } | { "request": "peer-remove",
 /** Name or fingerprint. */
 peer: string, } | { "request": "peer-ping",
 /** Name or fingerprint. */
@@ -1053,6 +1066,13 @@ reason: string,
 path: string,
 /** The exact bytes in base64, only where `path` had to replace some. */
 path_bytes?: string | null, };
+
+/** How another machine is reached. */
+export type WayInfo = {
+/** `evenfold` or `sftp` for a host with SSH; `direct` or `through` for a node. */
+kind: string,
+/** More of it, for people: the version there, why it is not another way, or through which node. */
+note: string | null, };
 
 /** Which rows of what is left to do are wanted. */
 export type WhichChanges = "all" | "travels" | "stays";

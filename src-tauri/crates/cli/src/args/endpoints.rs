@@ -90,10 +90,13 @@ pub(crate) enum RelCommand {
         after_help = "\
 Where changes travel one way they go from the first folder to the second. A host that has only SSH is reached as \
 `ssh` would, by ~/.ssh/config, agent and keys; its folder may be named below the home folder: ssh://nas/~/photos
+Where the host has the program `evenfold`, it is started over the same login and used instead of SFTP; \
+host.program names it where it is not on the path of logins, or is off.
 
 Examples:
   evenfold rel add photos --kind two-way ~/Photos nas:/srv/photos
-  evenfold rel add site --kind mirror ~/site ssh://me@web.example.com/var/www/site"
+  evenfold rel add site --kind mirror ~/site ssh://me@web.example.com/var/www/site
+  evenfold rel add work ~/work ssh://nas/~/work --set host.program=~/.local/bin/evenfold"
     )]
     Add {
         /// Name of the relationship

@@ -54,14 +54,21 @@ Examples:
         no_wait: bool,
     },
     /// Pair with the node that printed a code
-    #[command(
-        after_help = "Examples:\n  evenfold pair accept CODE\n  evenfold pair accept CODE 192.168.1.20:22722"
-    )]
+    #[command(after_help = "\
+Examples:
+  evenfold pair accept CODE
+  evenfold pair accept CODE 192.168.1.20:22722
+  evenfold pair accept CODE nas.example.org:22722
+  evenfold pair accept CODE via:hub          through the peer 'hub', with which the other node is paired as well
+  evenfold pair accept CODE via:hub/laptop   the same, naming the other node
+
+Through a peer, that peer must allow it: forward = \"peers\" in its config.toml. It passes on bytes that it cannot \
+read.")]
     Accept {
         /// The code
         code: String,
-        /// Where the other node listens [default: searched for on the local network]
-        #[arg(value_name = "ADDR:PORT")]
+        /// Where the other node listens, or via:PEER [default: searched for on the local network]
+        #[arg(value_name = "ADDR:PORT|via:PEER")]
         address: Option<String>,
         /// Do not ask whether both sides show the same check
         #[arg(long)]
@@ -97,6 +104,25 @@ pub(crate) enum PeerCommand {
         peer: String,
         /// New name
         name: String,
+    },
+    /// Reach a peer through another one where it cannot be reached directly
+    #[command(after_help = "\
+Examples:
+  evenfold peer via laptop hub     connect with laptop through hub
+  evenfold peer via laptop --off   only directly again
+
+Both this node and the peer must be paired with the one in the middle, and that one must allow it: \
+forward = \"peers\" in its config.toml. The connection is encrypted from end to end: the node in the middle passes on \
+bytes that it cannot read. Where the direct way works again, it is taken by itself.")]
+    Via {
+        /// Name or fingerprint of the peer to reach
+        peer: String,
+        /// Name or fingerprint of the peer in the middle
+        #[arg(required_unless_present = "off")]
+        hub: Option<String>,
+        /// Through no other node any more
+        #[arg(long, conflicts_with = "hub")]
+        off: bool,
     },
     /// Forget a peer's key; its connections end at once
     #[command(after_help = "Example:\n  evenfold peer remove laptop")]

@@ -77,3 +77,22 @@ pub(crate) struct ManArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Evenfold starts this by itself on a host that is reached as ssh://user@host/path and has Evenfold, over that SSH \
+login. It serves the one folder that the other machine names, and nothing else of this machine or of its node.
+
+In ~/.ssh/authorized_keys a key can be kept to it:
+  restrict,command=\"evenfold serve --stdio --root /srv/photos\" ssh-ed25519 AAAA… me@laptop")]
+pub(crate) struct ServeArgs {
+    /// Speak over standard input and output
+    #[arg(long, required = true)]
+    pub(crate) stdio: bool,
+    /// Serve this folder only, whatever the other machine asks for
+    #[arg(long, value_name = "PATH")]
+    pub(crate) root: Option<PathBuf>,
+    /// Refuse every change
+    #[arg(long)]
+    pub(crate) read_only: bool,
+}

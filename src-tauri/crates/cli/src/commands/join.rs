@@ -151,6 +151,9 @@ fn understand(what: &str, rest: &[PathBuf]) -> Result<(What, PathBuf), ApiError>
 }
 
 fn has_port(address: &str) -> bool {
+    if let Some(middle) = address.strip_prefix("via:") {
+        return !middle.is_empty();
+    }
     !Path::new(address).is_absolute()
         && address
             .rsplit_once(':')
@@ -179,6 +182,8 @@ mod tests {
         check(&["7K4M-2QXD", "10.0.0.1:22722", "p"], Some((code("7K4M-2QXD", "10.0.0.1:22722"), "p")));
         check(&["7K4M-2QXD", "[::1]:22722", "p"], Some((code("7K4M-2QXD", "[::1]:22722"), "p")));
         check(&["7K4M-2QXD", "nas.local:22722", "p"], Some((code("7K4M-2QXD", "nas.local:22722"), "p")));
+        check(&["7K4M-2QXD", "via:hub", "p"], Some((code("7K4M-2QXD", "via:hub"), "p")));
+        check(&["7K4M-2QXD", "via:", "p"], None);
         check(&["7K4M-2QXD", "p"], Some((code("7K4M-2QXD", ""), "p")));
         check(&["nas", "p"], None);
         check(&["7K4M-2QXD", "nas", "p"], None);

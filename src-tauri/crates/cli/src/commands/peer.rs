@@ -44,6 +44,15 @@ pub(crate) async fn run(context: &mut Context, command: PeerCommand) -> Result<E
             engine.ask(Request::PeerRename { peer: peer.clone(), name: name.clone() }).await?;
             note(format!("{peer} is now called {name} on this node."));
         }
+        PeerCommand::Via { peer, hub, off: _ } => {
+            engine.ask(Request::PeerVia { peer: peer.clone(), middle: hub.clone() }).await?;
+            note(match hub {
+                Some(hub) => {
+                    format!("Where {peer} cannot be reached directly, it is reached through {hub} now.")
+                }
+                None => format!("{peer} is reached directly only now."),
+            });
+        }
         PeerCommand::Remove { peer } => {
             engine.ask(Request::PeerRemove { peer: peer.clone() }).await?;
             note(format!("{peer} is no longer known here. Files stayed as they are."));
@@ -79,7 +88,9 @@ fn near(node: &NearbyNode) -> Vec<Line> {
 
 fn state(peer: &PeerInfo) -> Line {
     if peer.online {
-        return Line::styled(Style::Good, "online");
+        let roundabout = peer.way.as_ref().filter(|way| way.kind == "through");
+        let way = roundabout.map(|way| format!(", {}", words::way(way))).unwrap_or_default();
+        return Line::styled(Style::Good, "online").then(Style::Faint, way);
     }
     let seen = match &peer.last_seen {
         Some(time) => format!("offline, last seen {}", words::ago(time, now())),
@@ -98,9 +109,18 @@ fn row(peer: &PeerInfo) -> Vec<Line> {
 }
 
 fn show(context: &mut Context, peer: &PeerInfo) -> Result<(), ApiError> {
+    let way = match &peer.way {
+        Some(way) if way.kind == "through" => {
+            format!("{}, which cannot read what passes", words::way(way))
+        }
+        Some(way) => words::way(way),
+        None if peer.addresses.iter().any(|address| address.starts_with("via:")) => "none".to_owned(),
+        None => format!("none; through a node that both reach: evenfold peer via {} NODE", peer.name),
+    };
     let rows = [
         ("name", Line::styled(Style::Strong, &peer.name)),
         ("state", state(peer)),
+        ("way", way.into()),
         ("fingerprint", peer.fingerprint.as_str().into()),
         ("addresses", peer.addresses.join(", ").into()),
         ("relationships", peer.relationships.join(", ").into()),

@@ -105,10 +105,11 @@ async fn list(context: &mut Context) -> Result<Exit, ApiError> {
 }
 
 fn part(one: &RelationshipInfo) -> Line {
-    match &one.hub {
-        Some(hub) => format!("{} of {hub}", one.role).into(),
-        None if one.members.is_empty() => format!("{}, nobody joined", one.role).into(),
-        None => format!("{} for {}", one.role, one.members.join(", ")).into(),
+    match (&one.hub, &one.share) {
+        (Some(hub), _) => format!("{} of {hub}", one.role).into(),
+        (None, Some(host)) => format!("{} with {host}", one.role).into(),
+        (None, None) if one.members.is_empty() => format!("{}, nobody joined", one.role).into(),
+        (None, None) => format!("{} for {}", one.role, one.members.join(", ")).into(),
     }
 }
 
@@ -132,6 +133,9 @@ fn show(context: &mut Context, one: &RelationshipInfo) -> Result<(), ApiError> {
         vec![faint("paused"), if one.paused { "yes" } else { "no" }.into()],
         vec![],
     ];
+    if let Some(way) = &one.way {
+        rows.insert(5, vec![faint("way"), words::way(way).into()]);
+    }
     // What somebody has set stands out from what the kind suggests.
     let set = one
         .kind

@@ -168,13 +168,16 @@ fn endpoint_row(endpoint: &EndpointStatus, now: Timestamp) -> Vec<Line> {
         Line::plain(format!("    {}", endpoint.node)),
         Line::styled(Style::Faint, &endpoint.role),
         endpoint.path.as_ref().map_or("", |path| path.path.as_str()).into(),
-        seen,
+        match &endpoint.way {
+            Some(way) => seen.then(Style::Faint, format!(", {}", words::way(way))),
+            None => seen,
+        },
     ]
 }
 
 #[cfg(test)]
 mod tests {
-    use evenfold_node::api::{DriftInfo, HaltInfo, NodeInfo, PathText};
+    use evenfold_node::api::{DriftInfo, HaltInfo, NodeInfo, PathText, WayInfo};
 
     use super::*;
 
@@ -185,6 +188,7 @@ mod tests {
             path: Some(PathText { path: format!("/{node}/photos"), path_bytes: None }),
             online,
             last_seen: Some("2026-11-21T11:00:00Z".into()),
+            way: None,
         }
     }
 
@@ -233,6 +237,16 @@ mod tests {
                 "    nas   hub    /nas/photos   online",
             ]
         );
+    }
+
+    #[test]
+    fn way_to_a_machine_is_told_where_it_is_not_the_usual_one() {
+        let mut one = example();
+        let note = Some("'evenfold' was not found there".into());
+        one.endpoints[1].way = Some(WayInfo { kind: "sftp".into(), note });
+        let said = said(one);
+        let expected = "    nas   hub    /nas/photos   online, over SFTP ('evenfold' was not found there)";
+        assert_eq!(said.last().unwrap(), expected);
     }
 
     #[test]

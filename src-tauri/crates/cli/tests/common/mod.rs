@@ -70,9 +70,8 @@ impl Output {
 /// Returns `evenfold` with an environment that does not depend on who runs the tests, on the given home.
 pub fn evenfold(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evenfold"));
-    for variable in ["EVENFOLD_HOME", "EVENFOLD_NAME", "EVENFOLD_LISTEN", "EVENFOLD_LOG", "EVENFOLD_LOG_SIZE"]
-    {
-        command.env_remove(variable);
+    for variable in ["HOME", "NAME", "LISTEN", "LOG", "LOG_SIZE", "NEARBY", "FORWARD", "FORWARD_LIMIT"] {
+        command.env_remove(format!("EVENFOLD_{variable}"));
     }
     command.env("NO_COLOR", "1").env("TZ", "UTC").stdin(Stdio::null()).arg("--home").arg(home);
     command
@@ -154,7 +153,13 @@ impl TestNode {
     /// Starts a daemon in a network namespace.
     #[track_caller]
     pub fn start_in(network: &str, name: &str, listen: &str) -> TestNode {
-        let mut node = TestNode::stopped(name, listen, &[], &[]);
+        TestNode::start_in_as(network, name, listen, &[])
+    }
+
+    /// The same, with variables in the environment of the daemon.
+    #[track_caller]
+    pub fn start_in_as(network: &str, name: &str, listen: &str, environment: &[(&str, &str)]) -> TestNode {
+        let mut node = TestNode::stopped(name, listen, &[], environment);
         node.network = Some(network.to_owned());
         node.restart();
         node

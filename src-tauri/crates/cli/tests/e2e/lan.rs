@@ -1,5 +1,6 @@
 //! Local networks of their own: network namespaces on one switch. Needs root, as `cargo xtask test` on a server has.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -45,6 +46,28 @@ impl Lan {
         ip(&["-n", &space, "address", "add", &format!("10.77.0.{host}/24"), "dev", "eth0"]);
     }
 
+    /// Writes what a machine finds when it resolves names, as in `/etc/hosts`.
+    #[track_caller]
+    pub(crate) fn hosts(&self, machine: u32, text: &str) {
+        let dir = self.files(machine);
+        std::fs::create_dir_all(&dir).unwrap();
+        // In place: the file that is there is mounted in the machine already.
+        std::fs::write(dir.join("hosts"), format!("127.0.0.1 localhost\n{text}")).unwrap();
+    }
+
+    fn files(&self, machine: u32) -> PathBuf {
+        Path::new("/etc/netns").join(self.machine(machine))
+    }
+
+    /// Keeps a machine from all others that are kept apart as well, or lets it reach them again. Packets between them are
+    /// lost without a word, as with a firewall.
+    #[track_caller]
+    pub(crate) fn keep_apart(&self, machine: u32, apart: bool) {
+        let (switch, port) = (self.switch(), format!("port{machine}"));
+        let apart = if apart { "on" } else { "off" };
+        ip(&["-n", &switch, "link", "set", "dev", &port, "type", "bridge_slave", "isolated", apart]);
+    }
+
     /// Returns the network namespace of a machine.
     pub(crate) fn machine(&self, machine: u32) -> String {
         format!("{}m{machine}", self.name)
@@ -61,6 +84,7 @@ impl Drop for Lan {
         for space in spaces {
             // What is left goes when the last process in it ends.
             _ = Command::new("ip").args(["netns", "delete", &space]).status();
+            _ = std::fs::remove_dir_all(Path::new("/etc/netns").join(&space));
         }
     }
 }

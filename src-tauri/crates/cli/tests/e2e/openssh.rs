@@ -38,7 +38,7 @@ impl SshHost {
         let text = format!(
             "Port {}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
              UsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n\
-             AllowTcpForwarding yes\nMaxStartups 100\nLogLevel VERBOSE\n\
+             AllowTcpForwarding yes\nMaxStartups 100\nLogLevel VERBOSE\nPermitUserEnvironment yes\n\
              Subsystem sftp /usr/lib/openssh/sftp-server\n",
             self.port,
             self.host_key().display(),
@@ -115,6 +115,38 @@ impl SshHost {
         let mut public = key.as_os_str().to_owned();
         public.push(".pub");
         std::fs::copy(public, self.dir.path().join("authorized_keys")).unwrap();
+    }
+
+    /// Lets the user's key in, with options as in `authorized_keys`.
+    pub(crate) fn authorise_with(&self, options: &str) {
+        let public = std::fs::read_to_string(self.key().with_extension("pub")).unwrap();
+        std::fs::write(self.dir.path().join("authorized_keys"), format!("{options} {public}")).unwrap();
+    }
+
+    /// Gives the host Evenfold, with a home of its own there: whoever logs in finds it.
+    pub(crate) fn install(&self) {
+        let program = Path::new(env!("CARGO_BIN_EXE_evenfold")).parent().unwrap();
+        self.authorise_with(&format!(
+            "environment=\"PATH={}:/usr/bin:/bin\",environment=\"EVENFOLD_HOME={}\"",
+            program.display(),
+            self.kept().display()
+        ));
+    }
+
+    /// Where Evenfold on the host keeps what it keeps.
+    pub(crate) fn kept(&self) -> PathBuf {
+        self.dir.path().join("kept")
+    }
+
+    /// Returns the processes of Evenfold that were started by logins.
+    pub(crate) fn programs(&self) -> Vec<u32> {
+        let Some(server) = &self.server else { return Vec::new() };
+        let serves = |process: &u32| {
+            let line = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+            let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+            words.first().is_some_and(|word| word.ends_with(b"evenfold")) && words.contains(&&b"serve"[..])
+        };
+        below(server.id()).into_iter().filter(serves).collect()
     }
 
     /// Starts an agent without keys.

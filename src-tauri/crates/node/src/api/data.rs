@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{PathText, Setting};
+use super::{PathText, Setting, WayInfo};
 
 /// About a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,56 +46,6 @@ pub struct Paired {
     pub share: Option<String>,
 }
 
-/// A node on the local network. Anybody could say so: only pairing proves it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(optional_fields = nullable))]
-pub struct NearbyNode {
-    /// What it calls itself.
-    pub name: String,
-    /// The fingerprint of the key that it says is its own.
-    pub fingerprint: String,
-    /// Where it says that it can be reached.
-    pub addresses: Vec<String>,
-    /// Its name here, if it is paired.
-    pub peer: Option<String>,
-}
-
-/// A pinned peer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-pub struct PeerInfo {
-    /// Its name here.
-    pub name: String,
-    /// Fingerprint of its key.
-    pub fingerprint: String,
-    /// Where it was last reached or says that it can be reached.
-    pub addresses: Vec<String>,
-    /// Whether a connection stands now.
-    pub online: bool,
-    /// When it was last heard of, RFC 3339.
-    pub last_seen: Option<String>,
-    /// Since when it is offline, RFC 3339.
-    pub offline_since: Option<String>,
-    /// Names of the relationships shared with it.
-    pub relationships: Vec<String>,
-}
-
-/// A measured way to a peer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-pub struct Ping {
-    /// Name of the peer.
-    pub name: String,
-    /// Its address.
-    pub address: String,
-    /// Round trip in milliseconds.
-    pub milliseconds: f64,
-    /// Bytes sent to it over the present connection, as counted at the socket.
-    pub bytes_sent: u64,
-    /// Bytes received from it.
-    pub bytes_received: u64,
-}
-
 /// A relationship as this node sees it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -122,6 +72,10 @@ pub struct RelationshipInfo {
     pub paused: bool,
     /// All settings, those of the kind's preset included.
     pub settings: Vec<Setting>,
+    /// How a folder on a host with SSH was reached last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional = nullable))]
+    pub way: Option<WayInfo>,
 }
 
 /// A plan in numbers, with its first changes.
@@ -254,6 +208,10 @@ pub struct EndpointStatus {
     pub online: bool,
     /// When it was last heard of, RFC 3339.
     pub last_seen: Option<String>,
+    /// How it is reached, where that is not a plain connection between two nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional = nullable))]
+    pub way: Option<WayInfo>,
 }
 
 /// Writes a path, or `"path": null`: whoever reads it finds the field in any case.

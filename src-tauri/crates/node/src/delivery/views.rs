@@ -353,6 +353,7 @@ impl Node {
             path: Some(PathText::from(row.root.as_path())),
             online: true,
             last_seen: time_text(now_micros()),
+            way: None,
         }];
         let mut others: Vec<([u8; 32], String, Option<PathText>)> = Vec::new();
         if let Some(hub) = row.hub {
@@ -376,6 +377,7 @@ impl Node {
                 path,
                 online,
                 last_seen: seen.and_then(time_text),
+                way: self.unusual_way_to(&key).await?,
             });
         }
         Ok(endpoints)

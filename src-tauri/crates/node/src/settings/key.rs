@@ -115,6 +115,8 @@ keys! {
     GuardCount = "guard.count", Relationship, false, "a number, or off", "500";
     /// How often the whole folder is scanned.
     Rescan = "rescan", Relationship, false, "a duration of at least a second, or off", "10m";
+    /// The program that is started on a host with SSH.
+    HostProgram = "host.program", Relationship, false, "the name or path of Evenfold on a host reached as ssh://, or off to use SFTP only", "~/.local/bin/evenfold";
     /// How often all contents are hashed again.
     Scrub = "scrub", Relationship, false, "a duration of at least a minute, or off", "30d";
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use evenfold_core::Deletion;
 
-use super::{Argv, Conflict, Executor, Key, Kind, Reserve, SettingError, Settings, Trigger};
+use super::{Argv, Conflict, Executor, Key, Kind, Program, Reserve, SettingError, Settings, Trigger};
 use super::{Deliver, Flow, OnError, Resend, Unit, Verify};
 use crate::api::Setting;
 use crate::text::{format_duration, format_size, parse_duration, parse_size};
@@ -134,6 +134,9 @@ impl Settings {
             Key::GuardPercent => self.guard.percent.map_or_else(off, |percent| percent.to_string()),
             Key::GuardCount => self.guard.count.map_or_else(off, |count| count.to_string()),
             Key::Rescan => self.rescan.map_or_else(off, format_duration),
+            Key::HostProgram => {
+                self.host_program.as_ref().map_or_else(off, |program| program.as_str().to_owned())
+            }
             Key::Scrub => self.scrub.map_or_else(off, format_duration),
         };
         vec![one]
@@ -199,6 +202,7 @@ impl Settings {
             }
             Key::GuardCount => self.guard.count = or_off(value, |text| u64::from_str(text).ok())?,
             Key::Rescan => self.rescan = or_off(value, |text| at_least(Duration::from_secs(1), text))?,
+            Key::HostProgram => self.host_program = or_off(value, Program::new)?,
             Key::Scrub => self.scrub = or_off(value, |text| at_least(Duration::from_secs(60), text))?,
             Key::Include
             | Key::Exclude

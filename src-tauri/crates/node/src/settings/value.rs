@@ -140,3 +140,29 @@ pub struct Hooks {
     /// When something failed that retrying did not mend.
     pub on_error: Vec<Argv>,
 }
+
+/// The name or path of Evenfold on another host; a leading `~/` is the user's home there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Program(String);
+
+/// The longest path of a program, in bytes.
+const LONGEST_PROGRAM: usize = 4096;
+
+impl Program {
+    /// Reads a name or path. Returns `None` for what could be taken for an option, and for what is no line of text.
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = !text.is_empty() && text.len() <= LONGEST_PROGRAM && !text.starts_with('-');
+        (fits && !text.chars().any(char::is_control)).then(|| Program(text.to_owned()))
+    }
+
+    /// Returns it as it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Program {
+    fn default() -> Self {
+        Program("evenfold".to_owned())
+    }
+}

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use evenfold_ssh::stock::sftp::{Sftp, SftpError};
-use evenfold_ssh::stock::{StockError, Target};
+use evenfold_ssh::stock::sftp::{SftpError, status};
+use evenfold_ssh::stock::{Host, StockError, Target};
 use evenfold_store::{Pause, RelationshipRow};
 use uuid::Uuid;
 
 use super::hosts::failure;
 use super::keeper::absolute;
+use super::served::{Started, Unfit};
 use crate::api::{ApiError, ErrorCode, HostAdd, RelationshipInfo, Secret};
 use crate::join::{folder, to_json, wrong_setting};
 use crate::node::Node;
@@ -39,7 +40,7 @@ impl Node {
         for passphrase in &add.passphrases {
             self.hosts.take_passphrase(&passphrase.0);
         }
-        self.try_host(&target, &add.accept_keys, settings.flow != Flow::None).await?;
+        self.try_host(&target, add, &settings).await?;
         let role = match settings.flow {
             Flow::Both => "spoke",
             // Where nothing travels, one side is what the other is measured against.
@@ -64,32 +65,55 @@ impl Node {
     }
 
     /// Logs in once and looks whether the folder can be used, so that what is wrong is said now and not later.
-    async fn try_host(&self, target: &Target, accept: &[String], may_write: bool) -> Result<(), ApiError> {
-        let try_it = async {
+    async fn try_host(&self, target: &Target, add: &HostAdd, settings: &Settings) -> Result<(), ApiError> {
+        let mut may_write = settings.flow != Flow::None;
+        let login = async {
             let mut login = self.hosts.login()?;
-            login.accept = accept.to_vec();
-            let host = login.connect(target).await?;
-            let sftp = host.sftp().await?;
-            let path = absolute(&sftp, target).await?;
-            let found = look(&sftp, &path).await;
-            host.close().await;
-            Ok::<_, StockError>((path, found))
+            login.accept = add.accept_keys.clone();
+            login.connect(target).await
         };
-        let (path, found) = try_it.await.map_err(|error| failure(&error, NOTHING))?;
-        let shown = format!("{} on {}", String::from_utf8_lossy(&path), target.host);
+        let host = login.await.map_err(|error| failure(&error, NOTHING))?;
+        let started = match &settings.host_program {
+            None => Err(Unfit::Fallback("the setting host.program is off".to_owned())),
+            Some(program) => match Started::start(&host, program, &self.name).await {
+                Ok(started) => started.look(target).await,
+                Err(unfit) => Err(unfit),
+            },
+        };
+        let found = match started {
+            Ok(looked) => {
+                // What is only read needs no marker where Evenfold can tell the folder by its inode.
+                may_write &= settings.flow != Flow::OneWay || !add.from_host;
+                Ok(Found {
+                    path: crate::text::path_bytes(&looked.path).unwrap_or_default(),
+                    exists: looked.exists,
+                    is_folder: looked.is_folder,
+                    writable: looked.writable,
+                })
+            }
+            Err(Unfit::Refused(error)) => {
+                host.close().await;
+                let message = format!("{}: {}; {NOTHING}", target.host, error.message);
+                return Err(ApiError::new(ErrorCode::Refused, message).with_hint(error.hint));
+            }
+            Err(Unfit::Fallback(why)) => look_over_sftp(&host, target).await.map_err(|error| {
+                let error = failure(&error, NOTHING);
+                ApiError { message: format!("{}; Evenfold is not used there: {why}", error.message), ..error }
+            }),
+        };
+        host.close().await;
+        let found = found?;
+        let shown = format!("{} on {}", String::from_utf8_lossy(&found.path), target.host);
         let wrong = |what: &str| {
             let message = format!("{shown} {what}; {NOTHING}");
             let hint = "a folder is never created silently: make it first, or correct the path";
             Err(ApiError::new(ErrorCode::Folder, message).with_hint(hint))
         };
         match found {
-            Ok(permissions) if permissions & 0o170_000 != 0o040_000 => wrong("is not a folder"),
-            Ok(permissions) if may_write && permissions & 0o222 == 0 => wrong("may not be written to"),
-            Ok(_) => Ok(()),
-            Err(SftpError::Status { code: evenfold_ssh::stock::sftp::status::NO_SUCH_FILE, .. }) => {
-                wrong("does not exist")
-            }
-            Err(error) => wrong(&format!("cannot be used: {error}")),
+            Found { exists: false, .. } => wrong("does not exist"),
+            Found { is_folder: false, .. } => wrong("is not a folder"),
+            Found { writable: false, .. } if may_write => wrong("may not be written to"),
+            _ => Ok(()),
         }
     }
 
@@ -104,8 +128,35 @@ impl Node {
     }
 }
 
-async fn look(sftp: &Sftp, path: &[u8]) -> Result<u32, SftpError> {
-    let real = sftp.real_path(path).await?.await?.name()?;
-    let found = sftp.lstat(&real).await?.await?.attributes()?;
-    Ok(found.permissions.unwrap_or(0))
+/// What is at a path on a host.
+struct Found {
+    path: Vec<u8>,
+    exists: bool,
+    is_folder: bool,
+    writable: bool,
+}
+
+async fn look_over_sftp(host: &Host, target: &Target) -> Result<Found, StockError> {
+    let sftp = host.sftp().await?;
+    let path = absolute(&sftp, target).await?;
+    let found = async {
+        let real = sftp.real_path(&path).await?.await?.name()?;
+        let found = sftp.lstat(&real).await?.await?.attributes()?;
+        Ok(found.permissions.unwrap_or(0))
+    };
+    match found.await {
+        Ok(permissions) => Ok(Found {
+            exists: true,
+            is_folder: permissions & 0o170_000 == 0o040_000,
+            writable: permissions & 0o222 != 0,
+            path,
+        }),
+        Err(SftpError::Status { code: status::NO_SUCH_FILE, .. }) => {
+            Ok(Found { path, exists: false, is_folder: false, writable: false })
+        }
+        Err(error) => Err(StockError::Protocol {
+            host: target.host.clone(),
+            why: format!("{} cannot be used: {error}", String::from_utf8_lossy(&path)),
+        }),
+    }
 }

@@ -65,7 +65,7 @@ pub(super) struct Place {
     /// On the host, absolute.
     pub(super) path: Vec<u8>,
     pub(super) relationship: Uuid,
-    pub(super) tuning: Arc<Mutex<Tuning>>,
+    pub(super) tuning: Arc<watch::Sender<Tuning>>,
     pub(super) store: Arc<Store>,
     /// Ours, in which the fine part of times is looked up.
     pub(super) local: Arc<LocalEndpoint>,
@@ -92,7 +92,7 @@ impl StockEndpoint {
 
     /// Returns the opened folder, opening it where necessary.
     async fn replica(&self) -> Result<Arc<Replica<SftpDisk>>, EndpointError> {
-        let tuning = lock(&self.place.tuning).clone();
+        let tuning = self.place.tuning.borrow().clone();
         if let Some(replica) = self.opened(Some(&tuning)) {
             return Ok(replica);
         }
@@ -189,7 +189,7 @@ impl StockEndpoint {
 
     /// Drops what retention no longer keeps on the host.
     async fn clean(&self) {
-        let Tuning { keep, lease, .. } = lock(&self.place.tuning).clone();
+        let Tuning { keep, lease, .. } = self.place.tuning.borrow().clone();
         if *lock(&self.mark) == Mark::Look {
             return;
         }
@@ -260,7 +260,7 @@ async fn look_again(endpoint: Weak<StockEndpoint>) {
             endpoint.clean().await;
             cleaned = Some(tokio::time::Instant::now());
         }
-        if !lock(&endpoint.place.tuning).watch {
+        if !endpoint.place.tuning.borrow().watch {
             continue;
         }
         let begun = tokio::time::Instant::now();

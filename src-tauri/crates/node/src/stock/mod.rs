@@ -1,7 +1,8 @@
-//! Relationships with hosts on which only OpenSSH's server runs: `ssh://user@host:port/path`.
+//! Relationships with hosts that are reached by OpenSSH's server: `ssh://user@host:port/path`.
 //!
-//! The node that has the relationship drives the pair alone: [`add`] makes it, [`keeper`] keeps a session, [`endpoint`]
-//! is the folder there as the engine sees it, [`disk`] and [`files`] carry its calls over SFTP. A row of such a
+//! The node that has the relationship drives the pair alone: [`add`] makes it, [`keeper`] keeps a session. Where the host
+//! has Evenfold, [`served`] is the folder there as the engine sees it; elsewhere [`endpoint`] is, and [`disk`] and
+//! [`files`] carry its calls over SFTP. A row of such a
 //! relationship has no hub, and the target in the place of the hub's share.
 
 mod add;
@@ -12,6 +13,7 @@ mod hosts;
 mod inodes;
 mod keeper;
 mod root;
+mod served;
 mod shared;
 
 use std::sync::{Arc, Mutex};
@@ -25,8 +27,10 @@ use evenfold_ssh::stock::Target;
 use evenfold_store::{RelationshipRow, Store};
 use tokio::sync::watch;
 
+use crate::api::{Setting, WayInfo};
+use crate::limits::Limits;
 use crate::local::LocalEndpoint;
-use crate::settings::{Flow, Settings};
+use crate::settings::{Flow, Kind, Program, Settings};
 use endpoint::Place;
 pub(crate) use hosts::Hosts;
 pub(crate) use keeper::Keeper;
@@ -36,7 +40,18 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) hosts: &'a Arc<Hosts>,
     pub(crate) store: &'a Arc<Store>,
     pub(crate) local: &'a Arc<LocalEndpoint>,
-    pub(crate) tuning: &'a Arc<Mutex<Tuning>>,
+    pub(crate) limits: &'a Arc<Limits>,
+    pub(crate) tuning: &'a Arc<watch::Sender<Tuning>>,
+}
+
+/// What a keeper tells of its session.
+pub(crate) struct Telling {
+    /// Why there is none.
+    pub(crate) refusal: Arc<Mutex<Option<String>>>,
+    /// How the folder was reached last.
+    pub(crate) way: Arc<Mutex<Option<WayInfo>>>,
+    /// The folder while it can be reached.
+    pub(crate) link: watch::Sender<Option<Arc<dyn Endpoint>>>,
 }
 
 /// What a folder on a host obeys; may change at any time.
@@ -50,6 +65,11 @@ pub(crate) struct Tuning {
     pub(crate) keep: Keep,
     /// How long parts of interrupted transfers are kept there.
     pub(crate) lease: Duration,
+    /// What is started there; only SFTP is used if `None`.
+    pub(crate) program: Option<Program>,
+    /// The kind and the settings that Evenfold there gets to know.
+    pub(crate) kind: Kind,
+    pub(crate) settings: Vec<Setting>,
 }
 
 /// Returns the host's folder of a relationship, if it has one.
@@ -64,8 +84,7 @@ pub(crate) fn keeper(
     target: Target,
     settings: &Settings,
     around: &Surroundings<'_>,
-    refusal: Arc<Mutex<Option<String>>>,
-    link: watch::Sender<Option<Arc<dyn Endpoint>>>,
+    telling: Telling,
 ) -> Keeper {
     let place = Place {
         machine: target.host.clone(),
@@ -75,6 +94,16 @@ pub(crate) fn keeper(
         store: Arc::clone(around.store),
         local: Arc::clone(around.local),
     };
-    let only_compares = settings.flow == Flow::None;
-    Keeper { hosts: Arc::clone(around.hosts), target, place, only_compares, refusal, link }
+    let Telling { refusal, way, link } = telling;
+    Keeper {
+        hosts: Arc::clone(around.hosts),
+        target,
+        place,
+        only_compares: settings.flow == Flow::None,
+        limits: Arc::clone(around.limits),
+        refusal,
+        way,
+        link,
+        short_sessions: 0,
+    }
 }

@@ -18,12 +18,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::Limits;
-use crate::socket::Line;
 
+pub(crate) mod carrier;
 mod frame;
 mod inbox;
 mod stream;
@@ -32,6 +31,7 @@ mod writer;
 
 pub use stream::Stream;
 
+use carrier::{Inward, Outward};
 use frame::{Parser, Piece, Violation};
 use stream::StreamCore;
 use window::Budget;
@@ -66,7 +66,6 @@ pub(crate) struct Mux {
 /// Lock order: a stream's state is never locked together with the table.
 #[derive(Debug)]
 struct Shared {
-    line: Arc<Line>,
     table: Mutex<Table>,
     budget: Budget,
     largest_count: usize,
@@ -90,14 +89,10 @@ struct Table {
 }
 
 impl Mux {
-    /// Starts the two tasks that read and write the channel; they end with the connection.
-    pub(crate) fn start<S>(channel: Channel<S>, line: Arc<Line>, dialled: bool, limits: &Limits) -> Self
-    where
-        S: From<(ChannelId, ChannelMsg)> + Send + Sync + 'static,
-    {
+    /// Starts the two tasks that read and write what carries it; they end with the connection.
+    pub(crate) fn start(inward: impl Inward, outward: impl Outward, dialled: bool, limits: &Limits) -> Self {
         let (next_own, next_other) = if dialled { (1, 2) } else { (2, 1) };
         let shared = Arc::new(Shared {
-            line,
             table: Mutex::new(Table {
                 streams: HashMap::new(),
                 queue: VecDeque::new(),
@@ -115,9 +110,8 @@ impl Mux {
         });
         // As many as may be open: what is counted there need not be refused here.
         let (sender, receiver) = mpsc::channel(limits.streams.max(1));
-        let (read, write) = channel.split();
-        tokio::spawn(writer::run(shared.clone(), write));
-        tokio::spawn(receive(shared.clone(), read, sender));
+        tokio::spawn(writer::run(shared.clone(), outward));
+        tokio::spawn(receive(shared.clone(), inward, sender));
         Self { shared, incoming: tokio::sync::Mutex::new(receiver) }
     }
 
@@ -279,22 +273,19 @@ fn is_own(table: &Table, id: u32) -> bool {
     id % 2 == table.next_own % 2
 }
 
-/// Reads the channel until it ends, and hands everything to the streams; never waits for any of them.
-async fn receive(shared: Arc<Shared>, mut channel: ChannelReadHalf, incoming: mpsc::Sender<Stream>) {
+/// Reads until nothing more comes, and hands everything to the streams; never waits for any of them.
+async fn receive(shared: Arc<Shared>, mut inward: impl Inward, incoming: mpsc::Sender<Stream>) {
     let mut receiver =
         Receiver { shared: shared.clone(), incoming, parser: Parser::default(), current: None };
     let read = async {
         loop {
-            match channel.wait().await {
-                Some(ChannelMsg::Data { data }) => {
+            match inward.next().await {
+                Ok(data) => {
                     if let Err(violation) = receiver.take(data) {
                         return format!("the peer broke the protocol: {violation}");
                     }
                 }
-                Some(ChannelMsg::Eof | ChannelMsg::Close) => return "closed by the peer".to_owned(),
-                // Requests on an open channel mean nothing to us; russh has answered them.
-                Some(_) => {}
-                None => return shared.line.cut_reason().unwrap_or("the connection was lost").to_owned(),
+                Err(reason) => return reason,
             }
         }
     };

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use russh::{ChannelId, ChannelMsg, ChannelWriteHalf};
 
 use super::Shared;
+use super::carrier::Outward;
 use super::frame::{Kind, header};
 
 /// Output below this size is copied together with its neighbours into one packet: many small
@@ -49,15 +49,11 @@ impl Batch {
 }
 
 /// Sends until the connection ends.
-pub(super) async fn run<S>(shared: Arc<Shared>, channel: ChannelWriteHalf<S>)
-where
-    S: From<(ChannelId, ChannelMsg)> + Send + Sync + 'static,
-{
+pub(super) async fn run(shared: Arc<Shared>, mut outward: impl Outward) {
     let send = async {
         let mut batch = Batch::default();
         loop {
-            // russh never makes us wait for the network (see `socket`), so we do that here.
-            shared.line.room().await;
+            outward.room().await;
             let woken = shared.something_to_send.notified();
             collect(&shared, &mut batch);
             batch.close_small();
@@ -65,17 +61,25 @@ where
                 woken.await;
                 continue;
             }
+            let mut sent = Ok(());
             for part in batch.parts.drain(..) {
-                if let Err(error) = channel.data_bytes(part).await {
-                    return shared.end(&format!("cannot send: {error}"));
+                sent = outward.send(part).await;
+                if sent.is_err() {
+                    break;
                 }
+            }
+            if sent.is_ok() {
+                sent = outward.flush().await;
+            }
+            if let Err(error) = sent {
+                return shared.end(&format!("cannot send: {error}"));
             }
             batch.bytes = 0;
         }
     };
     tokio::select! {
         () = send => {}
-        // Also ends a `data_bytes` that waits for a window which nobody will open any more.
+        // Also ends a sending that waits for a window which nobody will open any more.
         _ = shared.ended() => {}
     }
 }

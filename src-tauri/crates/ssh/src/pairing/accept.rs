@@ -1,7 +1,6 @@
 //! The side that types the code.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -13,7 +12,9 @@ use super::offer::open_introduction;
 use super::{Code, Introduction, IntroductionError, Paired};
 use crate::algorithms::{PAIRING_SUBSYSTEM, PAIRING_USER};
 use crate::dial::{CutOnDrop, DialError, Dialled, Race, SshDial};
-use crate::{Identity, Limits, PeerKey};
+use crate::mux::Stream;
+use crate::transport::Transport;
+use crate::{Identity, Limits, PeerKey, Remote};
 
 /// Why pairing failed. Nobody was paired on this side.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,10 +80,12 @@ pub async fn accept_code(
     while let Some((resolved, tcp)) = race.next().await {
         // Any host key is accepted here, and only here: the key that is shown goes into the PAKE, so
         // only who holds that key and knows the code gets past the confirmation.
-        let attempt = SshDial { tcp, addr: resolved, identity: &identity, expected: None, limits: &limits };
+        let remote = Remote::Address(resolved);
+        let below = Transport::Tcp(tcp);
+        let attempt = SshDial { below, remote, identity: &identity, expected: None, limits: &limits };
         match attempt.run(PAIRING_USER, PAIRING_SUBSYSTEM).await {
             Ok(dialled) => {
-                let shown = (addr, resolved);
+                let shown = (addr, remote);
                 return converse(dialled, shown, code, identity.key(), &mine, &limits).await;
             }
             // Without an open offer the login fails already.
@@ -100,9 +103,31 @@ pub async fn accept_code(
     }))
 }
 
+/// The same with a node that is reached over a stream which the node `middle` passes on. `addr` is for messages.
+///
+/// # Errors
+/// See [`accept_code`].
+pub async fn accept_code_through(
+    (stream, middle, addr): (Stream, PeerKey, &str),
+    code: &Code,
+    identity: Arc<Identity>,
+    mine: Introduction,
+    limits: Limits,
+) -> Result<Paired, PairError> {
+    let mine = mine.encode()?;
+    let remote = Remote::Through(middle);
+    let below = Transport::Stream(stream);
+    let attempt = SshDial { below, remote, identity: &identity, expected: None, limits: &limits };
+    match attempt.run(PAIRING_USER, PAIRING_SUBSYSTEM).await {
+        Ok(dialled) => converse(dialled, (addr, remote), code, identity.key(), &mine, &limits).await,
+        Err(DialError::Refused { .. }) => Err(PairError::NoOffer { addr: addr.to_owned() }),
+        Err(error) => Err(PairError::Dial(error)),
+    }
+}
+
 async fn converse(
     dialled: Dialled,
-    (addr, remote_addr): (&str, SocketAddr),
+    (addr, remote): (&str, Remote),
     code: &Code,
     own_key: PeerKey,
     mine: &[u8],
@@ -117,7 +142,7 @@ async fn converse(
     }
     let keys = Keys { dialler: own_key, offerer: host_key };
     let mut stream = channel.into_stream();
-    let talk = Talk { addr, remote_addr, keys };
+    let talk = Talk { addr, remote, keys };
     match timeout(limits.dial_deadline, talk.run(&mut stream, code, mine)).await {
         Ok(result) => result,
         Err(_) => Err(PairError::Interrupted { addr: addr.to_owned(), why: "no answer in time".to_owned() }),
@@ -126,7 +151,7 @@ async fn converse(
 
 struct Talk<'a> {
     addr: &'a str,
-    remote_addr: SocketAddr,
+    remote: Remote,
     keys: Keys,
 }
 
@@ -156,12 +181,7 @@ impl Talk<'_> {
         let tag = session.introduction_tag(Side::Dialler, mine);
         send(stream, Kind::Introduce, &[tag.as_bytes(), mine]).await.map_err(|e| self.lost(&e))?;
         self.expect(stream, Kind::Done).await?;
-        Ok(Paired {
-            key: self.keys.offerer,
-            introduction,
-            check: session.check(),
-            remote_addr: self.remote_addr,
-        })
+        Ok(Paired { key: self.keys.offerer, introduction, check: session.check(), remote: self.remote })
     }
 
     async fn expect(

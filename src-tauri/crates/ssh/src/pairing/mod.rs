@@ -13,9 +13,7 @@
 //!
 //! This module pins nothing: its results say whom the person meant, and the caller stores that.
 
-use std::net::SocketAddr;
-
-use crate::PeerKey;
+use crate::{PeerKey, Remote};
 
 mod accept;
 mod code;
@@ -24,7 +22,7 @@ mod message;
 mod offer;
 mod words;
 
-pub use accept::{PairError, accept_code};
+pub use accept::{PairError, accept_code, accept_code_through};
 pub use code::{Code, ParseCodeError};
 pub use message::{IntroductionError, LARGEST_EXTRA, LONGEST_ADDRESS, LONGEST_NAME, MOST_ADDRESSES};
 pub use offer::{Offer, OfferError};
@@ -53,5 +51,5 @@ pub struct Paired {
     /// Eight characters such as `7K4M-2QXD`, equal on both sides, for people who want to compare.
     pub check: String,
     /// Where the other side was reached, or came from.
-    pub remote_addr: SocketAddr,
+    pub remote: Remote,
 }

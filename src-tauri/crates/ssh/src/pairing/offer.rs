@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::exchange::{Exchange, Keys, Session, Side, TAG, is_tag};
 use super::message::{Kind, Refusal, VERSION, receive, send};
 use super::{Code, Introduction, IntroductionError, Paired};
-use crate::{PeerKey, Server};
+use crate::{PeerKey, Remote, Server};
 
 /// Wrong codes after which an offer is closed for good.
 const MOST_ATTEMPTS: usize = 3;
@@ -81,7 +80,7 @@ struct Attempt<'a>(&'a Ticket);
 pub(crate) struct Visitor {
     pub(crate) key: PeerKey,
     pub(crate) own_key: PeerKey,
-    pub(crate) addr: SocketAddr,
+    pub(crate) addr: Remote,
     pub(crate) channel: Channel<Msg>,
 }
 
@@ -222,7 +221,7 @@ impl Offers {
         &self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
         keys: Keys,
-        addr: SocketAddr,
+        addr: Remote,
     ) -> io::Result<()> {
         let hello = expect(stream, Kind::Hello).await?;
         let (VERSION, number, theirs) = split_hello(&hello)? else {
@@ -255,7 +254,7 @@ impl Offers {
         let introduction = result.await.inspect_err(|error| {
             ticket.end(Err(OfferError::Interrupted(error.to_string())));
         })?;
-        ticket.end(Ok(Paired { key: keys.dialler, introduction, check: session.check(), remote_addr: addr }));
+        ticket.end(Ok(Paired { key: keys.dialler, introduction, check: session.check(), remote: addr }));
         drop(left);
         send(stream, Kind::Done, &[]).await
     }

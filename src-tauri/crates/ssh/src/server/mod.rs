@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::Disconnect;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::algorithms::server_config;
 use crate::connection::Established;
 use crate::dial::CutOnDrop;
+use crate::mux::Stream;
 use crate::pairing::{Offers, Visitor};
 use crate::socket::Socket;
 use crate::strict::Other;
-use crate::{Connection, Identity, Limits, PeerKey};
+use crate::transport::Transport;
+use crate::{Connection, Identity, Limits, PeerKey, Remote};
 
 mod admission;
 mod handler;
@@ -54,6 +56,7 @@ pub struct BindError {
 pub struct Server {
     addresses: Vec<SocketAddr>,
     incoming: Mutex<mpsc::Receiver<Arc<Connection>>>,
+    sender: mpsc::Sender<Arc<Connection>>,
     pub(crate) core: Arc<Core>,
 }
 
@@ -105,7 +108,7 @@ impl Server {
         for listener in listeners {
             tokio::spawn(serve(core.clone(), listener, sender.clone()));
         }
-        Ok(Server { addresses, incoming: Mutex::new(receiver), core })
+        Ok(Server { addresses, incoming: Mutex::new(receiver), sender, core })
     }
 
     /// Returns the addresses listened on, with their actual ports, in the order of `bind`.
@@ -115,7 +118,22 @@ impl Server {
 
     /// Waits for the next peer that has logged in; `None` after a shutdown. Safe to cancel.
     pub async fn accept(&self) -> Option<Arc<Connection>> {
-        self.incoming.lock().await.recv().await
+        let mut incoming = self.incoming.lock().await;
+        tokio::select! {
+            biased;
+            next = incoming.recv() => next,
+            () = self.core.shut_down() => None,
+        }
+    }
+
+    /// Takes in whoever is at the other end of a stream that the node `middle` passes on, exactly as if it had
+    /// connected by itself: it logs in with a pinned key, or with a pairing code, and counts against the same limits.
+    pub fn welcome_through(&self, stream: Stream, middle: PeerKey) {
+        let Some(place) = self.core.admission.enter() else {
+            return tracing::warn!(%middle, "turned away through another node: too many connections");
+        };
+        let (below, remote) = (Transport::Stream(stream), Remote::Through(middle));
+        tokio::spawn(welcome(self.core.clone(), below, remote, place, self.sender.clone()));
     }
 
     /// Stops listening and drops logins under way. Connections already accepted live on.
@@ -158,7 +176,8 @@ async fn serve(core: Arc<Core>, listener: TcpListener, sender: mpsc::Sender<Arc<
             match listener.accept().await {
                 Ok((tcp, addr)) => match core.admission.enter() {
                     Some(place) => {
-                        tokio::spawn(welcome(core.clone(), tcp, addr, place, sender.clone()));
+                        let (below, remote) = (Transport::Tcp(tcp), Remote::Address(addr));
+                        tokio::spawn(welcome(core.clone(), below, remote, place, sender.clone()));
                     }
                     None => tracing::warn!(%addr, "turned away: too many connections"),
                 },
@@ -178,13 +197,13 @@ async fn serve(core: Arc<Core>, listener: TcpListener, sender: mpsc::Sender<Arc<
 /// Sees one connection through its login, and keeps its place until it has ended.
 async fn welcome(
     core: Arc<Core>,
-    tcp: TcpStream,
-    addr: SocketAddr,
+    below: Transport,
+    addr: Remote,
     mut place: Place,
     sender: mpsc::Sender<Arc<Connection>>,
 ) {
     let deadline = Instant::now() + core.limits.login_deadline;
-    let (socket, line) = match Socket::new(tcp, Other::Client) {
+    let (socket, line) = match Socket::new(below, Other::Client) {
         Ok(made) => made,
         Err(error) => return tracing::debug!(%addr, %error, "lost before it began"),
     };
@@ -233,8 +252,7 @@ async fn welcome(
         tracing::warn!(%addr, peer = %key, "turned away: too many connections from this peer");
         return;
     }
-    let established =
-        Established { peer: key, remote_addr: addr, dialled: false, channel, line: line.clone() };
+    let established = Established { peer: key, remote: addr, dialled: false, channel, line: line.clone() };
     let connection = Connection::start(established, &core.limits, move |reason, text| async move {
         // Fails only if the session has ended, which is what is wanted.
         let _ = handle.disconnect(reason, text, "en".to_owned()).await;
@@ -245,7 +263,6 @@ async fn welcome(
         _ = sender.send(Arc::new(connection)) => {}
         () = core.shut_down() => {}
     }
-    // Once nobody holds a sender any more, `Server::accept` knows that nothing will come.
     drop(sender);
     line.ended().await;
     drop(place);

@@ -2,7 +2,7 @@
 //!
 //! `~/.ssh/config` says how a host is reached ([`config`]), `known_hosts` which key it has ([`known`]), the agent and
 //! the identity files who we are ([`login`]); jump hosts are logged in to one after the other, each within the
-//! connection to the one before. What runs inside is [`sftp`].
+//! connection to the one before. What runs inside is [`sftp`], or Evenfold itself where the host has it ([`Host::start`]).
 //!
 //! A host key that nobody vouches for is never accepted by itself: the connection ends with
 //! [`StockError::KeyUnknown`], and a person names the fingerprint in [`Login::accept`].
@@ -10,6 +10,7 @@
 mod config;
 mod known;
 mod login;
+mod program;
 pub mod sftp;
 mod target;
 mod wildcard;
@@ -31,6 +32,7 @@ use known::{KnownHosts, Verdict, fingerprint};
 use sftp::Sftp;
 
 pub use config::ConfigError;
+pub use program::{Program, ProgramError};
 pub use target::{ParseTargetError, Target, TargetPath};
 
 /// How long one host may take until it is logged in to; the user's agent may ask for a confirmation meanwhile.

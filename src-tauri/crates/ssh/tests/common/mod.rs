@@ -36,9 +36,10 @@ impl Gate for Pins {
 
 /// A server, and a client that it has pinned.
 pub struct Rig {
-    pub server: Server,
+    pub server: Arc<Server>,
     pub pins: Arc<Pins>,
     pub server_key: PeerKey,
+    pub identity: Arc<Identity>,
     pub client: Arc<Identity>,
     pub limits: Limits,
 }
@@ -56,8 +57,8 @@ impl Rig {
         pins.pin(client.key());
         let server_key = identity.key();
         let addr: SocketAddr = addr.parse().unwrap();
-        let server = Server::bind(&[addr], identity, pins.clone(), limits.clone()).await.ok()?;
-        Some(Self { server, pins, server_key, client, limits })
+        let server = Server::bind(&[addr], identity.clone(), pins.clone(), limits.clone()).await.ok()?;
+        Some(Self { server: Arc::new(server), pins, server_key, identity, client, limits })
     }
 
     pub fn addr(&self) -> SocketAddr {

@@ -298,6 +298,7 @@ mod tests {
             members: Vec::new(),
             paused: false,
             settings: Settings::parse(Kind::TwoWay, &pairs).unwrap().to_pairs(),
+            way: None,
         }
     }
 
