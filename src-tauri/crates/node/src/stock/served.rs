@@ -200,6 +200,10 @@ impl Endpoint for ServedEndpoint {
         self.remote.manifest(items, indices).await
     }
 
+    async fn read_bases(&self, batch: &Arc<Batch>) -> Result<(), EndpointError> {
+        self.remote.read_bases(batch).await
+    }
+
     async fn prepare(
         &self,
         batch: &Arc<Batch>,
