@@ -11,6 +11,7 @@ pub(crate) fn relationship(name: &str, state: &str) -> RelationshipStatus {
         path: None,
         online: true,
         last_seen: None,
+        access: None,
     };
     RelationshipStatus {
         deliveries: None,

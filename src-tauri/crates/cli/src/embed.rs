@@ -44,7 +44,7 @@ pub(crate) struct Options {
 /// # Errors
 /// When the node cannot be opened, or has to listen and cannot.
 pub(crate) async fn open_node(home: &Home, options: Options) -> Result<Embedded, ApiError> {
-    let deaf = NodeOptions { listen: Vec::new(), name: options.name, serve_network: false };
+    let deaf = NodeOptions { listen: Vec::new(), name: options.name, serve_network: false, silence: None };
     let listening = NodeOptions { listen: options.listen, ..deaf.clone() };
     let node = match options.network {
         Network::DialOnly => Node::open(home, deaf).await?,

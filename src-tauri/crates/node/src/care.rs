@@ -19,6 +19,7 @@ use crate::api::{ApiError, ConfigEntry, ErrorCode, Event, GcReport};
 use crate::config::{Config, Flags};
 use crate::home::Home;
 use crate::node::{Node, db};
+use crate::record::now_micros;
 use crate::relationship::Relationship;
 
 /// Most lines of the log that are returned.
@@ -37,6 +38,9 @@ const PAGE: u32 = 5_000;
 const FIRST_CLEANING: Duration = Duration::from_secs(15 * 60);
 
 const CLEANING: Duration = Duration::from_secs(24 * 3600);
+
+/// Commands that ended well are remembered this long, so that nothing runs them again.
+const DONE_HOOKS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The search index of the history follows changes this late, so that it costs nothing while they come.
 const INDEX_AFTER: Duration = Duration::from_secs(60);
@@ -85,6 +89,8 @@ impl Node {
         };
         let cleaned =
             cleaned.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+        let before = now_micros().saturating_sub(crate::delivery::micros(DONE_HOOKS));
+        self.store.hook_runs().drop_done(id, before).await.map_err(db)?;
         if cleaned.versions.sets > 0 {
             self.forget_versions(id, &cleaned.left).await?;
         }

@@ -5,16 +5,20 @@ mod file;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use crate::api::{ApiError, ConfigEntry, ErrorCode};
 use crate::home::Home;
-use crate::text::{format_size, parse_size};
+use crate::text::{format_duration, format_size, parse_duration, parse_size};
 
 /// Port on which nodes listen unless told otherwise.
 pub const DEFAULT_PORT: u16 = 22722;
 
 /// Most addresses that a node listens on.
 const MOST_ADDRESSES: usize = 32;
+
+/// How long a machine may be silent at least and at most before it counts as gone. Below that, a busy machine would.
+const SILENCE: std::ops::RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(600);
 
 /// Longest name of a node, in bytes: it becomes part of file names.
 const LONGEST_NAME: usize = 48;
@@ -116,6 +120,8 @@ pub struct Config {
     pub log_size: Sourced<u64>,
     /// Whether it tells the local network of itself and listens for others there, if it listens beyond this machine.
     pub nearby: Sourced<bool>,
+    /// How long a machine may be silent before it counts as gone (5 s to 10 min).
+    pub silence: Sourced<Duration>,
 }
 
 /// Where a wrong value was found.
@@ -215,11 +221,14 @@ pub enum ConfigKey {
     LogSize,
     /// Whether nodes find each other on the local network.
     Nearby,
+    /// How long a machine may be silent before it counts as gone.
+    Silence,
 }
 
 impl ConfigKey {
     /// All keys.
-    pub const ALL: &'static [ConfigKey] = &[Self::Name, Self::Listen, Self::Log, Self::LogSize, Self::Nearby];
+    pub const ALL: &'static [ConfigKey] =
+        &[Self::Name, Self::Listen, Self::Log, Self::LogSize, Self::Nearby, Self::Silence];
 
     /// Returns the key as it is written.
     pub fn name(self) -> &'static str {
@@ -229,6 +238,7 @@ impl ConfigKey {
             Self::Log => "log",
             Self::LogSize => "log_size",
             Self::Nearby => "nearby",
+            Self::Silence => "silence",
         }
     }
 
@@ -240,6 +250,7 @@ impl ConfigKey {
             Self::Log => "EVENFOLD_LOG",
             Self::LogSize => "EVENFOLD_LOG_SIZE",
             Self::Nearby => "EVENFOLD_NEARBY",
+            Self::Silence => "EVENFOLD_SILENCE",
         }
     }
 
@@ -251,6 +262,7 @@ impl ConfigKey {
             Self::Log => "error, warn, info, debug or trace",
             Self::LogSize => "a size from 64kB to 1GB",
             Self::Nearby => "on or off",
+            Self::Silence => "a duration from 5s to 10m",
         }
     }
 
@@ -262,6 +274,7 @@ impl ConfigKey {
             Self::Log => r#""info""#,
             Self::LogSize => r#""10MB""#,
             Self::Nearby => r#""off""#,
+            Self::Silence => r#""15s""#,
         }
     }
 }
@@ -347,6 +360,11 @@ impl Config {
                 };
                 self.nearby = Sourced { value, origin };
             }
+            ConfigKey::Silence => {
+                let text = one()?;
+                let silence = parse_duration(text).ok().filter(|silence| SILENCE.contains(silence));
+                self.silence = Sourced { value: silence.ok_or_else(|| wrong(text))?, origin };
+            }
         }
         Ok(())
     }
@@ -369,6 +387,7 @@ impl Config {
                 if self.nearby.value { "on" } else { "off" }.to_owned(),
                 self.nearby.origin,
             ),
+            entry(ConfigKey::Silence, format_duration(self.silence.value), self.silence.origin),
         ]
     }
 }
@@ -384,6 +403,7 @@ impl Default for Config {
             log: usual(LogLevel::Info),
             log_size: usual(10_000_000),
             nearby: usual(true),
+            silence: usual(Duration::from_secs(15)),
         }
     }
 }

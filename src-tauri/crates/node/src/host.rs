@@ -36,6 +36,7 @@ impl Host {
             listen: config.listen.value.clone(),
             name: (config.name.origin != Origin::Default).then(|| config.name.value.clone()),
             serve_network: true,
+            silence: Some(config.silence.value),
         };
         let node = Node::open(home, options).await?;
         let listener = Listener::bind(home, &lock).map_err(|error| {

@@ -9,8 +9,10 @@ pub mod log;
 pub mod settings;
 pub mod text;
 
+mod access;
 mod care;
 mod check;
+mod clocks;
 mod conflicts;
 mod content;
 mod delivery;
@@ -20,6 +22,7 @@ mod findings;
 mod folder;
 mod heal;
 mod history_query;
+mod hooks;
 mod hub;
 mod join;
 mod limits;

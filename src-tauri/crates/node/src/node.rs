@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::api::{ApiError, ErrorCode, Event, NodeInfo};
 use crate::home::Home;
+use crate::hooks::PairHooks;
 use crate::local::{Mark, lock};
 use crate::network::{Network, Pins};
 use crate::pairing::Offers;
@@ -31,6 +32,8 @@ pub struct NodeOptions {
     pub name: Option<String>,
     /// Whether it connects to peers, watches folders and syncs by itself. Without it, it does what is asked.
     pub serve_network: bool,
+    /// How long a peer may be silent before it counts as gone; what connections do by themselves if `None`.
+    pub silence: Option<Duration>,
 }
 
 /// A running node. See [`crate::control::Service`] for what may be asked of it.
@@ -42,6 +45,7 @@ pub struct Node {
     pub(crate) offers: Offers,
     pub(crate) hosts: Arc<crate::stock::Hosts>,
     pub(crate) nearby: crate::nearby::Nearby,
+    pub(crate) clocks: crate::clocks::Clocks,
     relationships: Mutex<HashMap<Uuid, Arc<Relationship>>>,
     events: broadcast::Sender<Event>,
     /// Findings of the comparison that a window looks at.
@@ -75,7 +79,10 @@ impl Node {
             pins.add(PeerKey::from_bytes(peer.key));
         }
         let identity = Arc::new(identity);
-        let limits = Limits::default();
+        let limits = match options.silence {
+            Some(silence) => Limits::default().with_silence(silence),
+            None => Limits::default(),
+        };
         let server = if options.listen.is_empty() {
             None
         } else {
@@ -90,6 +97,7 @@ impl Node {
         let node = Arc::new(Node {
             hosts: Arc::new(crate::stock::Hosts::new(&dir)),
             nearby: crate::nearby::Nearby::default(),
+            clocks: crate::clocks::Clocks::default(),
             home: dir,
             name,
             store,
@@ -154,8 +162,10 @@ impl Node {
             None => None,
         };
         let marks = self.store.tracking().list(row.id).await.map_err(db)?;
+        let access = crate::access::own_access(&self.store, row.id).await.map_err(db)?;
         let around = Surroundings {
             marks,
+            access,
             store: Arc::clone(&self.store),
             network: Arc::clone(&self.network),
             hosts: Arc::clone(&self.hosts),
@@ -169,6 +179,12 @@ impl Node {
             relationship.set_delivery(self.start_delivery(&relationship).await?);
         }
         lock(&self.relationships).insert(id, Arc::clone(&relationship));
+        if relationship.delivery().is_none() {
+            let wake = Arc::clone(&relationship.occasions);
+            // A second one would never be started.
+            _ = relationship.hooks.set(PairHooks::start(self, &relationship, wake));
+            relationship.occasions.notify_one();
+        }
         crate::reporting::start(self, &relationship);
         if let evenfold_store::Pause::Until(until) = relationship.row().pause {
             self.resume_in_time(id, until);

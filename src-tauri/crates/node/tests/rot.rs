@@ -43,7 +43,8 @@ impl Machine {
         let home = Home::at(self.dir.path().join("home")).unwrap();
         home.create().unwrap();
         let listen = vec![self.listen.parse().unwrap()];
-        let options = NodeOptions { listen, name: Some(self.name.to_owned()), serve_network: true };
+        let options =
+            NodeOptions { listen, name: Some(self.name.to_owned()), serve_network: true, silence: None };
         self.node = Some(Node::open(&home, options).await.unwrap());
     }
 

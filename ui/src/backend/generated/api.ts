@@ -239,7 +239,9 @@ role: string,
 /** Whether it can be reached now. */
 online: boolean,
 /** When it was last heard of, RFC 3339. */
-last_seen: string | null, } & Partial<PathText>;
+last_seen: string | null,
+/** What it may do with the hub's folder, `write` or `read`, where that is known; absent for the hub itself. */
+access?: string | null, } & Partial<PathText>;
 
 /** What an endpoint holds. */
 export type EndpointSummary = {
@@ -533,7 +535,9 @@ last_seen: string | null,
 /** Since when it is offline, RFC 3339. */
 offline_since: string | null,
 /** Names of the relationships shared with it. */
-relationships: Array<string>, };
+relationships: Array<string>,
+/** How far its clock is ahead of ours, in seconds, where it was measured. */
+clock_offset_seconds?: number | null, };
 
 /** A folder that a peer offers. */
 export type PeerShare = {
@@ -643,6 +647,10 @@ hub: string | null,
 share: string | null,
 /** Members, where this node is the hub. */
 members: Array<string>,
+/** What this node may do with the hub's folder, `write` or `read`; absent at the hub. */
+access?: string | null,
+/** At the hub, what each member may do, `write` or `read`. */
+member_access?: { [key in string]: string },
 /** Whether it is paused. */
 paused: boolean,
 /** All settings, those of the kind's preset included. */
@@ -740,7 +748,13 @@ relationship: string, } | { "request": "rel-edit",
 /** Name or id. */
 relationship: string,
 /** Settings to change. */
-settings: Array<[string, string]>, } | { "request": "rel-pause",
+settings: Array<[string, string]>, } | { "request": "rel-access",
+/** Name or id. */
+relationship: string,
+/** Name or fingerprint of the member; nothing is changed if absent. */
+member?: string | null,
+/** `read`, `write`, or `default`: as the relationship's setting `access` says. */
+access?: string | null, } | { "request": "rel-pause",
 /** Name or id. */
 relationship: string, } | { "request": "rel-resume",
 /** Name or id. */

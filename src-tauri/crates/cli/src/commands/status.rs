@@ -164,9 +164,13 @@ fn endpoint_row(endpoint: &EndpointStatus, now: Timestamp) -> Vec<Line> {
         }
         (false, None) => Line::styled(Style::Attention, "offline"),
     };
+    let role = match endpoint.access.as_deref() {
+        Some("read") => format!("{}, may only read", endpoint.role),
+        _ => endpoint.role.clone(),
+    };
     vec![
         Line::plain(format!("    {}", endpoint.node)),
-        Line::styled(Style::Faint, &endpoint.role),
+        Line::styled(Style::Faint, role),
         endpoint.path.as_ref().map_or("", |path| path.path.as_str()).into(),
         seen,
     ]
@@ -185,6 +189,7 @@ mod tests {
             path: Some(PathText { path: format!("/{node}/photos"), path_bytes: None }),
             online,
             last_seen: Some("2026-11-21T11:00:00Z".into()),
+            access: None,
         }
     }
 
@@ -233,6 +238,13 @@ mod tests {
                 "    nas   hub    /nas/photos   online",
             ]
         );
+    }
+
+    #[test]
+    fn machine_that_may_only_read_is_told() {
+        let mut one = example();
+        one.endpoints[0].access = Some("read".into());
+        assert_eq!(said(one)[1], "    desk  spoke, may only read  /desk/photos  online");
     }
 
     #[test]

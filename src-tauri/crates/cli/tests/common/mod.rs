@@ -70,8 +70,8 @@ impl Output {
 /// Returns `evenfold` with an environment that does not depend on who runs the tests, on the given home.
 pub fn evenfold(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evenfold"));
-    for variable in ["EVENFOLD_HOME", "EVENFOLD_NAME", "EVENFOLD_LISTEN", "EVENFOLD_LOG", "EVENFOLD_LOG_SIZE"]
-    {
+    let settings = ["HOME", "NAME", "LISTEN", "LOG", "LOG_SIZE", "NEARBY", "SILENCE"];
+    for variable in settings.map(|setting| format!("EVENFOLD_{setting}")) {
         command.env_remove(variable);
     }
     command.env("NO_COLOR", "1").env("TZ", "UTC").stdin(Stdio::null()).arg("--home").arg(home);

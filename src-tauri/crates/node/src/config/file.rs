@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::{ConfigError, ConfigKey, Place};
 use crate::text::nearest;
 
-/// Most bytes that are read: there are four keys.
+/// Most bytes that are read: there are a handful of keys.
 const LARGEST: u64 = 1_000_000;
 
 /// A key, its values as text, and where it stands.

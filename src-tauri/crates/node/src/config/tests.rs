@@ -31,6 +31,7 @@ fn flag_wins_over_environment_over_file_over_default() {
         ("log", "warn", "environment"),
         ("log_size", "10MB", "default"),
         ("nearby", "on", "default"),
+        ("silence", "15s", "default"),
     ];
     assert_eq!(shown, expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())));
 }

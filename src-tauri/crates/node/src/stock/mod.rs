@@ -25,6 +25,7 @@ use evenfold_ssh::stock::Target;
 use evenfold_store::{RelationshipRow, Store};
 use tokio::sync::watch;
 
+use crate::limits::Limits;
 use crate::local::LocalEndpoint;
 use crate::settings::{Flow, Settings};
 use endpoint::Place;
@@ -37,6 +38,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) store: &'a Arc<Store>,
     pub(crate) local: &'a Arc<LocalEndpoint>,
     pub(crate) tuning: &'a Arc<Mutex<Tuning>>,
+    pub(crate) limits: &'a Arc<Limits>,
 }
 
 /// What a folder on a host obeys; may change at any time.
@@ -74,6 +76,7 @@ pub(crate) fn keeper(
         tuning: Arc::clone(around.tuning),
         store: Arc::clone(around.store),
         local: Arc::clone(around.local),
+        limits: Arc::clone(around.limits),
     };
     let only_compares = settings.flow == Flow::None;
     Keeper { hosts: Arc::clone(around.hosts), target, place, only_compares, refusal, link }

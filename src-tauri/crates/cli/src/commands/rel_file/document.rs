@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use evenfold_node::api::{ApiError, ErrorCode, PathText, RelationshipInfo, Setting, Tracked};
-use evenfold_node::settings::{Key, Kind, Scope, SettingError, Settings};
+use evenfold_node::settings::{Key, Kind, Scope, SettingError, Settings, Stage};
 use evenfold_node::text::nearest;
 use serde::Serialize;
 use toml::Spanned;
@@ -237,13 +237,21 @@ impl Reader<'_> {
             }
         }
         let settings = entry.kind.parse::<Kind>().and_then(|kind| Settings::parse(kind, &entry.pairs));
+        // What a file says of a joined relationship may be the hub's, which has been looked through there.
+        let settings = settings.and_then(|settings| match entry.hub {
+            None => settings.check_effect(&entry.pairs, Stage::New).map(|()| settings),
+            Some(_) => Ok(settings),
+        });
         settings.map_err(|error| {
             let key = match &error {
                 SettingError::UnknownKind { .. } => "kind",
                 SettingError::UnknownKey { key, .. } => key.as_str(),
                 SettingError::WrongValue { key, .. }
                 | SettingError::GivenTwice { key }
+                | SettingError::NoEffect { key, .. }
+                | SettingError::Fixed { key }
                 | SettingError::WholeRelationship { key } => key.name(),
+                SettingError::Contradiction { .. } => "",
             };
             self.wrong(lines.get(key).copied().unwrap_or(line), &error.to_string(), Some(&error.hint()))
         })?;
@@ -296,6 +304,8 @@ mod tests {
             hub: hub.map(str::to_owned),
             share: None,
             members: Vec::new(),
+            access: None,
+            member_access: Default::default(),
             paused: false,
             settings: Settings::parse(Kind::TwoWay, &pairs).unwrap().to_pairs(),
         }
