@@ -338,11 +338,11 @@ mod tests {
 
     #[test]
     fn file_may_be_written_by_hand() {
-        let text = "name = 'p'\nkind = 'two-way'\npath = '/p'\n[settings]\nparallel = 8\nhidden = false\n\
+        let text = "name = 'p'\nkind = 'two-way'\npath = '/p'\n[settings]\nsettle = '8s'\nhidden = false\n\
                     exclude = ['a', 'b']\n[settings.versions]\nkeep = '90d'\n";
         let entry = parse(text, Path::new("f")).unwrap().remove(0);
         let settings = Settings::parse(Kind::TwoWay, &entry.pairs).unwrap();
-        assert_eq!((settings.parallel, settings.hidden, settings.exclude.len()), (8, false, 2));
+        assert_eq!((settings.settle.as_secs(), settings.hidden, settings.exclude.len()), (8, false, 2));
         assert_eq!(settings.get(Key::VersionsKeep), ["90d"]);
     }
 
