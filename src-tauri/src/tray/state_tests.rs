@@ -12,6 +12,7 @@ pub(crate) fn relationship(name: &str, state: &str) -> RelationshipStatus {
         online: true,
         last_seen: None,
         way: None,
+        access: None,
     };
     RelationshipStatus {
         deliveries: None,

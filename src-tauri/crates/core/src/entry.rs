@@ -78,11 +78,13 @@ pub enum ProblemKind {
     OtherFileSystem,
     /// Its content changed while size and times did not: suspected rot.
     SuspectedRot,
+    /// A file that is smaller or larger than the relationship takes. It is there, and no more is known of it.
+    SizeLimit,
 }
 
 impl ProblemKind {
     /// All kinds, in the order of their codes.
-    pub const ALL: [ProblemKind; 7] = [
+    pub const ALL: [ProblemKind; 8] = [
         ProblemKind::Unreadable,
         ProblemKind::Special,
         ProblemKind::Changing,
@@ -90,6 +92,7 @@ impl ProblemKind {
         ProblemKind::TooLong,
         ProblemKind::OtherFileSystem,
         ProblemKind::SuspectedRot,
+        ProblemKind::SizeLimit,
     ];
 
     /// Returns the stable code used on the wire and in databases.
@@ -102,7 +105,14 @@ impl ProblemKind {
             ProblemKind::TooLong => 4,
             ProblemKind::OtherFileSystem => 5,
             ProblemKind::SuspectedRot => 6,
+            ProblemKind::SizeLimit => 7,
         }
+    }
+
+    /// Tells whether it is left out on purpose or by its nature: to be shown, but nothing that could be mended, and no
+    /// reason to say that the two sides differ.
+    pub fn takes_no_part(self) -> bool {
+        matches!(self, ProblemKind::Special | ProblemKind::SizeLimit)
     }
 
     /// Returns the kind with this code.

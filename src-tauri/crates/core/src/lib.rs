@@ -16,6 +16,7 @@ pub mod moves;
 #[cfg(test)]
 mod notation;
 pub mod path;
+pub mod patience;
 pub mod plan;
 pub mod policy;
 pub mod reconcile;

@@ -46,6 +46,8 @@ pub enum Reason {
     DeletionIgnored,
     /// The relationship only compares.
     CompareOnly,
+    /// It has not been the same for as long as it has to be before it travels.
+    Settling,
     /// The change was tried and refused on this side.
     Refused(Side, Refusal),
 }
@@ -61,10 +63,12 @@ impl Reason {
             Reason::Problem(_, ProblemKind::TooLong) => "path-too-long",
             Reason::Problem(_, ProblemKind::OtherFileSystem) => "other-file-system",
             Reason::Problem(_, ProblemKind::SuspectedRot) => "suspected-rot",
+            Reason::Problem(_, ProblemKind::SizeLimit) => "size-limit",
             Reason::DestinationChanged => "destination-changed",
             Reason::DestinationExtra => "destination-extra",
             Reason::DeletionIgnored => "deletion-ignored",
             Reason::CompareOnly => "compare-only",
+            Reason::Settling => "settling",
             Reason::Refused(_, refusal) => match refusal {
                 Refusal::MovedOn => "moved-on",
                 Refusal::NotSupplied(_) => "not-supplied",

@@ -14,11 +14,30 @@ pub struct Select {
     pub exclude: Vec<String>,
     /// Whether names that begin with a dot take part.
     pub hidden: bool,
+    /// Sizes that a file may have.
+    pub sizes: Sizes,
+}
+
+/// Sizes that a file may have in bytes, both ends included. A file outside of them does not take part, but it is there:
+/// it is reported as [`crate::ProblemKind::SizeLimit`], so that one that grows is never taken for deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sizes {
+    /// At least so large; any if `None`.
+    pub min: Option<u64>,
+    /// At most so large; any if `None`.
+    pub max: Option<u64>,
+}
+
+impl Sizes {
+    /// Tells whether a file of this size takes part.
+    pub fn allow(self, size: u64) -> bool {
+        self.min.is_none_or(|min| size >= min) && self.max.is_none_or(|max| size <= max)
+    }
 }
 
 impl Default for Select {
     fn default() -> Self {
-        Select { include: Vec::new(), exclude: Vec::new(), hidden: true }
+        Select { include: Vec::new(), exclude: Vec::new(), hidden: true, sizes: Sizes::default() }
     }
 }
 

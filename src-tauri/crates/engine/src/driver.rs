@@ -214,7 +214,11 @@ impl Driver {
                 }
                 Cause::Command(Command::Cycle { look, permission, scope, reply }) => {
                     self.commanded(look, permission, scope, reply).await;
-                    due = self.after();
+                    // Whoever only looks, however often, puts nothing off that is due by itself.
+                    let looked = permission == Permission::PlanOnly && self.state.borrow().error.is_none();
+                    if !(looked && due.is_some()) {
+                        due = self.after();
+                    }
                     continue;
                 }
                 Cause::OursChanged | Cause::TheirsChanged => Look::Current,
@@ -298,6 +302,7 @@ impl Driver {
         scope: &Scope,
     ) -> Result<Arc<CycleReport>, CycleError> {
         self.state.send_modify(|state| state.running = true);
+        let look = self.pair.closeness(look);
         let by_hand = self.pair.is_by_hand();
         let result = {
             let cycle = self.pair.cycle_within(endpoint, look, permission, scope);
@@ -380,6 +385,12 @@ impl Driver {
             return Some((Instant::now() + wait, Look::Full));
         }
         self.backoff.reset();
+        let settles_in = self.state.borrow().last.as_ref().and_then(|report| report.settles_in);
+        if let Some(wait) = settles_in {
+            // Where nothing is watched, only a look at everything sees whether it still holds still.
+            let look = if self.trigger == Trigger::Watch { Look::Current } else { Look::Full };
+            return Some((Instant::now() + wait, look));
+        }
         let wait = match self.trigger {
             Trigger::Every(every) => every,
             Trigger::Watch | Trigger::Manual => self.rescan,

@@ -12,6 +12,7 @@ use evenfold_core::{Dir, RelPath};
 use tokio::sync::Semaphore;
 
 use super::*;
+use crate::pair::Habits;
 use crate::ports::{Clock, Commit, Epochs, Intent, Record, Store, StoreError};
 use crate::progress::Progress;
 
@@ -116,19 +117,24 @@ impl Clock for NoTime {
 type LinkSender = watch::Sender<Option<Arc<dyn Endpoint>>>;
 
 fn start() -> (DriverHandle, LinkSender) {
+    start_with(Trigger::Watch)
+}
+
+fn start_with(trigger: Trigger) -> (DriverHandle, LinkSender) {
     let settings = PairSettings {
         tracking: None,
         policy: Policy { flow: Flow::Both, deletion: Deletion::Propagate, conflict: ConflictRule::KeepBoth },
         guard: Guard::default(),
         takes_part: Arc::new(|_, _| true),
         limit: Limit { files: 10, bytes: 1000 },
+        habits: Habits::default(),
     };
     let ours: Arc<dyn Endpoint> = Folder::open();
     let progress = Arc::new(Progress::default());
     let pair = Pair::new(Arc::clone(&ours), Arc::new(Blank), Arc::new(NoTime), progress, settings);
     let (sender, link) = watch::channel(None);
     let never = Duration::from_secs(24 * 3600);
-    let (driver, handle) = Driver::new(pair, ours, link, Trigger::Watch, never, false);
+    let (driver, handle) = Driver::new(pair, ours, link, trigger, never, false);
     tokio::spawn(driver.run());
     (handle, sender)
 }
@@ -189,4 +195,22 @@ async fn link_that_ends_in_the_middle_of_a_cycle_is_said_to_be_offline() {
     let mut state = handle.state();
     let offline = state.wait_for(|state| !state.online && state.error.is_some());
     assert!(tokio::time::timeout(Duration::from_secs(60), offline).await.is_ok());
+}
+
+#[tokio::test]
+async fn whoever_only_looks_again_and_again_puts_nothing_off() {
+    let (handle, link) = start_with(Trigger::Every(Duration::from_millis(200)));
+    link.send_replace(Some(Folder::open() as Arc<dyn Endpoint>));
+    let mut state = handle.state();
+    let first = state.wait_for(|state| state.last.is_some()).await.unwrap().last.clone().unwrap();
+    let began = std::time::Instant::now();
+    loop {
+        handle.cycle(Look::Current, Permission::PlanOnly).await.unwrap();
+        let last = state.borrow().last.clone().unwrap();
+        if !Arc::ptr_eq(&first, &last) {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "the cycle that was due never ran");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) progress: &'a Arc<Progress>,
     pub(crate) limit: Limit,
+    /// Whether no batch is begun after something was refused.
+    pub(crate) stop_on_error: bool,
     pub(crate) ours_tree: &'a Arc<Dir>,
     pub(crate) theirs_tree: &'a Arc<Dir>,
     pub(crate) ours_epoch: u64,
@@ -168,6 +170,9 @@ impl Execution<'_> {
         let mut unstable: HashSet<RelPath> = HashSet::new();
         let mut missing: HashSet<Digest> = HashSet::new();
         for mut step in steps {
+            if self.stop_on_error && !ledger.lock().await.done.refused.is_empty() {
+                break;
+            }
             // The deleting half of a move waits while its creating half is not in place.
             step.changes.retain(|change| !(change.new.is_none() && holds_any(change.old.as_ref(), &missing)));
             unstable.extend(step.moves.iter().map(|mv| mv.from.clone()));

@@ -17,6 +17,6 @@ pub mod record;
 pub mod transfer;
 
 pub use driver::{Command, Driver, DriverHandle};
-pub use pair::{CycleError, CycleReport, Ending, Look, Pair, PairSettings};
+pub use pair::{CycleError, CycleReport, Ending, Habits, Look, Pair, PairSettings};
 pub use ports::{Clock, Commit, Endpoint, EndpointError, Intent, Record, Store, StoreError};
 pub use progress::{Phase, Progress};

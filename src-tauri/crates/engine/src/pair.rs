@@ -7,8 +7,10 @@ mod terms;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use evenfold_core::edit::{Edit, edit};
+use evenfold_core::patience::Patience;
 use evenfold_core::plan::{Blocked, Conflict, Plan, Reason};
 use evenfold_core::policy::{ConflictRule, Flow, Side};
 use evenfold_core::reconcile::reconcile;
@@ -25,7 +27,7 @@ use crate::progress::{Phase, Progress};
 use crate::record::{edits_of_agreements, recover};
 
 use terms::ending_of;
-pub use terms::{CycleError, CycleReport, Ending, Look, PairSettings, Permission, TakesPart};
+pub use terms::{CycleError, CycleReport, Ending, Habits, Look, PairSettings, Permission, TakesPart};
 
 /// After so many rounds a cycle ends although something is left: somebody keeps changing what we look at.
 const MAX_ROUNDS: usize = 6;
@@ -42,6 +44,7 @@ pub struct Pair {
     settings: PairSettings,
     batch_ids: BatchIds,
     memory: Option<Memory>,
+    patience: Patience,
 }
 
 /// Where the ids of batches come from.
@@ -65,7 +68,16 @@ impl Pair {
         progress: Arc<Progress>,
         settings: PairSettings,
     ) -> Self {
-        Pair { ours, store, clock, progress, settings, batch_ids: Arc::new(rand::random), memory: None }
+        Pair {
+            ours,
+            store,
+            clock,
+            progress,
+            settings,
+            batch_ids: Arc::new(rand::random),
+            memory: None,
+            patience: Patience::default(),
+        }
     }
 
     /// Takes the ids of batches from somewhere else than chance, so that a run can be repeated exactly.
@@ -80,6 +92,11 @@ impl Pair {
             memory.ancestor = settings.left_of(&memory.ancestor);
         }
         self.settings = settings;
+    }
+
+    /// Returns how closely a cycle looks that was told to look like this.
+    pub fn closeness(&self, look: Look) -> Look {
+        if look == Look::Full && self.settings.habits.thorough { Look::Deep } else { look }
     }
 
     /// Tells whether somebody chooses by hand what is sent.
@@ -135,9 +152,11 @@ impl Pair {
         self.remember(&seen).await?;
         self.choose(&mut seen)?;
         let mut work = Work::default();
+        // What a person asked for, or wants to see, does not wait.
+        let patient = permission == Permission::Normal && scope.direction == Direction::Both;
         for round in 0..MAX_ROUNDS {
             self.progress.enter(Phase::Comparing);
-            let (plan, settled) = self.plan(theirs, &seen, scope).await?;
+            let (plan, settled) = self.plan(theirs, &seen, scope, patient, &mut work).await?;
             if self.is_refused(scope, &plan, &settled)? {
                 return Ok(self.report(Ending::MovedOn, plan, settled, work, &seen));
             }
@@ -186,7 +205,7 @@ impl Pair {
                 break;
             }
         }
-        let (plan, _) = self.plan(theirs, &seen, &Scope::whole()).await?;
+        let (plan, _) = self.plan(theirs, &seen, &Scope::whole(), patient, &mut work).await?;
         if plan.moves_nothing() {
             self.agree(&plan).await?;
         }
@@ -247,7 +266,8 @@ impl Pair {
             });
         }
         let memory = self.memory.as_mut().ok_or_else(no_memory)?;
-        if let Some(why) = rolled_back(memory.epochs, seen, just_read) {
+        let agreed = !memory.ancestor.children().is_empty();
+        if let Some(why) = rolled_back(memory.epochs, seen, agreed, just_read) {
             // What the ancestor says happened has un-happened on one side. Without it, both sides are only
             // compared: what differs becomes a conflict, what is missing on one side is brought back.
             tracing::warn!(why, "comparing both sides anew");
@@ -283,14 +303,21 @@ impl Pair {
     }
 
     async fn plan(
-        &self,
+        &mut self,
         theirs: &Arc<dyn Endpoint>,
         seen: &Seen,
         scope: &Scope,
+        patient: bool,
+        work: &mut Work,
     ) -> Result<(Plan, Vec<Conflict>), CycleError> {
         let ancestor = scope.within(&self.memory()?.ancestor);
         let (ours, theirs_tree) = (scope.within(&seen.ours.tree), scope.within(&seen.theirs.tree));
         let mut plan = reconcile(&ancestor, &ours, &theirs_tree, &self.settings.policy);
+        if patient {
+            let (settle, now) = (self.settings.habits.settle, self.clock.now_micros());
+            let due = self.patience.hold(&mut plan, settle, now);
+            work.settles_in = due.map(|due| Duration::from_micros(u64::try_from(due - now).unwrap_or(0)));
+        }
         let rule = match self.settings.policy.flow {
             Flow::Both => self.settings.policy.conflict,
             Flow::From(_) | Flow::None => ConflictRule::Refuse,
@@ -350,6 +377,7 @@ impl Pair {
             store: &self.store,
             progress: &self.progress,
             limit: self.settings.limit,
+            stop_on_error: self.settings.habits.stop_on_error,
             ours_tree: &seen.ours.tree,
             theirs_tree: &seen.theirs.tree,
             ours_epoch: seen.ours.epoch,
@@ -435,6 +463,7 @@ impl Pair {
             problems: seen.ours.problems.clone(),
             compared_at: self.clock.now_micros(),
             again,
+            settles_in: work.settles_in,
         }
     }
 
@@ -471,6 +500,7 @@ struct Work {
     bytes: u64,
     settled: Vec<Conflict>,
     refused: Vec<Blocked>,
+    settles_in: Option<Duration>,
 }
 
 fn unknown_snapshot(tree: &Arc<Dir>) -> Snapshot {
@@ -497,10 +527,10 @@ fn reached(epochs: Epochs, seen: &Seen) -> Epochs {
 
 /// Tells whether a folder or the database is older than what was recorded. Only a record that was just read
 /// can be too old.
-fn rolled_back(epochs: Epochs, seen: &Seen, just_read: bool) -> Option<&'static str> {
-    if is_older(seen.ours.epoch, epochs.ours) {
+fn rolled_back(epochs: Epochs, seen: &Seen, agreed: bool, just_read: bool) -> Option<&'static str> {
+    if is_older(seen.ours.epoch, epochs.ours, agreed) {
         Some("this folder is older than its record: it was restored from a backup")
-    } else if is_older(seen.theirs.epoch, epochs.theirs) {
+    } else if is_older(seen.theirs.epoch, epochs.theirs, agreed) {
         Some("the other folder is older than its record: it was restored from a backup")
     } else if just_read && seen.ours.epoch > epochs.ours.max(epochs.ours_intended) {
         Some("the record is older than this folder: the database was restored from a backup")
@@ -510,9 +540,10 @@ fn rolled_back(epochs: Epochs, seen: &Seen, just_read: bool) -> Option<&'static 
 }
 
 /// Tells whether a folder of epoch `seen` was rolled back since `recorded`. It may have been changed since then, so
-/// a later generation (the upper half of an epoch) says it, too.
-fn is_older(seen: u64, recorded: u64) -> bool {
-    seen < recorded || (recorded > 0 && seen >> 32 != recorded >> 32)
+/// a later generation (the upper half of an epoch) says it, too; but before anything was `agreed` on, nothing was
+/// recorded of a folder in which no batch was applied.
+fn is_older(seen: u64, recorded: u64, agreed: bool) -> bool {
+    seen < recorded || ((recorded > 0 || agreed) && seen >> 32 != recorded >> 32)
 }
 
 #[cfg(test)]
@@ -521,9 +552,12 @@ mod tests {
 
     #[test]
     fn folder_that_was_rolled_back_is_noticed_however_many_batches_followed() {
-        assert!(!is_older(7, 7) && !is_older(9, 7) && !is_older(3, 0));
-        assert!(is_older(6, 7));
-        assert!(is_older((1 << 32) + 20, 7), "a new generation");
-        assert!(!is_older((1 << 32) + 20, (1 << 32) + 7));
+        let older = |seen, recorded| is_older(seen, recorded, true);
+        assert!(!older(7, 7) && !older(9, 7) && !older(3, 0));
+        assert!(older(6, 7));
+        assert!(older((1 << 32) + 20, 7), "a new generation");
+        assert!(!older((1 << 32) + 20, (1 << 32) + 7));
+        assert!(older(1 << 32, 0), "a folder that was only pulled from");
+        assert!(!is_older(1 << 32, 0, false), "the first meeting");
     }
 }

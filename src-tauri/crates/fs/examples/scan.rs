@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         cache,
         rules: Rules::default(),
         parallel: true,
+        counters: Default::default(),
     };
     let empty = resident()?;
     let replica = Replica::open(RealDisk::open(&folder)?, options(Vec::new()))?;

@@ -59,12 +59,15 @@ impl StatKey {
 
     /// Returns the key of a file that Evenfold itself has just written or renamed. It is unsure where the file is
     /// about as old as its last change of any kind: then a user's next edit, of the same size and within the same
-    /// tick of the clock, could leave all of `stat` unchanged.
-    pub(crate) fn written(stat: &Stat) -> Self {
+    /// tick of the clock, could leave all of `stat` unchanged. A change time in the future is not trusted either: a disk
+    /// that has none makes one up to say that the file is too young to be known by its times. `now` is of about this
+    /// moment.
+    pub(crate) fn written(stat: &Stat, now: Mtime) -> Self {
         let (ctime, mtime) = (nanos(stat.ctime), nanos(stat.mtime));
         let coarse = ctime.rem_euclid(1_000_000_000) == 0 && mtime.rem_euclid(1_000_000_000) == 0;
         let tick = if coarse { COARSE_TICK } else { TICK };
-        if ctime.saturating_sub(mtime).saturating_abs() <= tick {
+        let future = nanos(now).saturating_add(COARSE_TICK)..nanos(now).saturating_add(SKEW);
+        if ctime.saturating_sub(mtime).saturating_abs() <= tick || future.contains(&ctime) {
             Self::unsure_of(stat)
         } else {
             Self::of(stat)

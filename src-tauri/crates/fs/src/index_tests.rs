@@ -30,14 +30,22 @@ fn file_written_in_the_tick_of_its_own_time_is_read_again() {
         ctime: Mtime { secs: 100, nanos: 9_000_001 },
         mode: Mode::new(0o644),
     };
-    assert!(!StatKey::written(&stat).is_sure(), "an edit of the same size in this tick would look the same");
+    let now = Mtime { secs: 111, nanos: 0 };
+    assert!(
+        !StatKey::written(&stat, now).is_sure(),
+        "an edit of the same size in this tick would look the same"
+    );
     stat.ctime.nanos += 100_000_000;
-    assert!(StatKey::written(&stat).is_sure());
+    assert!(StatKey::written(&stat, now).is_sure());
     // A file system of whole seconds: its tick is longer.
     (stat.mtime.nanos, stat.ctime) = (0, Mtime { secs: 101, nanos: 0 });
-    assert!(!StatKey::written(&stat).is_sure());
+    assert!(!StatKey::written(&stat, now).is_sure());
     stat.ctime.secs = 110;
-    assert!(StatKey::written(&stat).is_sure());
+    assert!(StatKey::written(&stat, now).is_sure());
+    // A disk without change times says of a young file that it was changed in the future.
+    stat.ctime.secs = 150;
+    assert!(!StatKey::written(&stat, now).is_sure());
+    assert!(StatKey::written(&stat, Mtime { secs: 150, nanos: 0 }).is_sure());
 }
 
 fn leaf(at: &str, content: &str, ino: u64) -> Patch {

@@ -136,7 +136,27 @@ pub(crate) fn open<D: Disk>(disk: &D, relationship: u128, marker: Marker) -> Res
 /// # Errors
 /// Those of reading.
 pub fn epoch<D: Disk>(disk: &D, relationship: u128) -> io::Result<u64> {
-    let Some(bytes) = read_own(disk, &epoch_place(relationship), 9)? else { return Ok(0) };
+    read_number(disk, &epoch_place(relationship))
+}
+
+/// Returns how often it was counted that users changed the root; 0 if nothing says so.
+///
+/// # Errors
+/// Those of reading.
+pub fn changes<D: Disk>(disk: &D, relationship: u128) -> io::Result<u64> {
+    read_number(disk, &changes_place(relationship))
+}
+
+/// Records, durably, how often it was counted that users changed the root.
+///
+/// # Errors
+/// Those of writing; the old number or the new one stands then.
+pub fn set_changes<D: Disk>(disk: &D, relationship: u128, new: u64) -> io::Result<()> {
+    write_number(disk, &changes_place(relationship), new)
+}
+
+fn read_number<D: Disk>(disk: &D, place: &Place) -> io::Result<u64> {
+    let Some(bytes) = read_own(disk, place, 9)? else { return Ok(0) };
     Ok(bytes.try_into().map_or(0, u64::from_le_bytes))
 }
 
@@ -151,10 +171,13 @@ pub(crate) fn next_generation(epoch: u64) -> u64 {
 /// # Errors
 /// Those of writing; the old epoch or the new one stands then.
 pub fn bump_epoch<D: Disk>(disk: &D, relationship: u128, new: u64) -> io::Result<()> {
-    let place = epoch_place(relationship);
-    let mut file = match disk.reopen(&place) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match disk.create(&place) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.reopen(&place)?,
+    write_number(disk, &epoch_place(relationship), new)
+}
+
+fn write_number<D: Disk>(disk: &D, place: &Place, new: u64) -> io::Result<()> {
+    let mut file = match disk.reopen(place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match disk.create(place) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.reopen(place)?,
             other => other?,
         },
         other => other?,
@@ -239,6 +262,10 @@ fn marker_place(relationship: u128) -> Place {
 
 fn epoch_place(relationship: u128) -> Place {
     own_place(&format!("epoch-{}", hyphenated(relationship)))
+}
+
+fn changes_place(relationship: u128) -> Place {
+    own_place(&format!("changes-{}", hyphenated(relationship)))
 }
 
 fn own_place(name: &str) -> Place {

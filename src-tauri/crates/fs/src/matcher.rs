@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use evenfold_core::RelPath;
-use evenfold_core::select::Select;
+use evenfold_core::select::{Select, Sizes};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 /// A pattern that cannot be understood.
@@ -27,6 +27,7 @@ pub struct Matcher {
     include: Option<Gitignore>,
     exclude: Option<Gitignore>,
     hidden: bool,
+    sizes: Sizes,
 }
 
 impl Matcher {
@@ -39,7 +40,13 @@ impl Matcher {
             include: compile(&select.include)?,
             exclude: compile(&select.exclude)?,
             hidden: select.hidden,
+            sizes: select.sizes,
         })
+    }
+
+    /// Returns the sizes that a file may have.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
     }
 
     /// Tells whether a path takes part. A directory does if anything below it may, so with include patterns
@@ -127,7 +134,13 @@ mod tests {
 
     fn matcher(include: &[&str], exclude: &[&str], hidden: bool) -> Matcher {
         let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
-        Matcher::new(&Select { include: owned(include), exclude: owned(exclude), hidden }).unwrap()
+        Matcher::new(&Select {
+            include: owned(include),
+            exclude: owned(exclude),
+            hidden,
+            ..Select::default()
+        })
+        .unwrap()
     }
 
     #[track_caller]

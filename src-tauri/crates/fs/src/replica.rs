@@ -48,6 +48,18 @@ pub struct Options {
     pub rules: Rules,
     /// Whether scans use all processors. Without it, one seed gives one order of disk calls.
     pub parallel: bool,
+    /// What the database knows of the root's counters. A root that shows less was restored from a backup.
+    pub counters: RootCounters,
+}
+
+/// By what it is noticed that a root was restored from a backup. Both are numbers in the root's own folder, which only
+/// grow; the database remembers them after the root does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RootCounters {
+    /// The epoch: how many batches were applied.
+    pub epoch: u64,
+    /// How often it was counted that users changed it.
+    pub changes: u64,
 }
 
 /// Why a root cannot be opened.
@@ -112,6 +124,7 @@ struct State {
     cached: Option<Index>,
     problems: Vec<Problem>,
     epoch: u64,
+    changes: u64,
     /// Files under suspicion of rot, and what they held before.
     rot: BTreeMap<RelPath, File>,
     /// Paths whose state was lost track of; the next scan looks at them, too.
@@ -129,13 +142,14 @@ impl<D: Disk> Replica<D> {
     /// # Errors
     /// See [`OpenError`]. A root is never created.
     pub fn open(disk: D, options: Options) -> Result<Self, OpenError> {
-        let Options { relationship, marker, select, cache, rules, parallel } = options;
+        let Options { relationship, marker, select, cache, rules, parallel, counters } = options;
         let matcher = Matcher::new(&select)?;
         let identity = marker::open(&disk, relationship, marker)?;
         let (mut recovered, mut epoch) = (Recovered::default(), 0);
         if let Identity::Marker { .. } = identity {
             recovered = crate::recover::recover(&disk, relationship).map_err(OpenError::Recover)?;
-            epoch = read_epoch(&disk, relationship)?;
+            // What is known to have been higher is noticed by the first look.
+            epoch = read_epoch(&disk, relationship)?.max(counters.epoch);
         }
         let cached = cache::index_of(cache);
         Ok(Replica {
@@ -153,6 +167,7 @@ impl<D: Disk> Replica<D> {
                 cached: Some(cached),
                 problems: Vec::new(),
                 epoch,
+                changes: counters.changes,
                 rot: BTreeMap::new(),
                 unseen: BTreeSet::new(),
                 in_doubt: false,
@@ -210,7 +225,7 @@ impl<D: Disk> Replica<D> {
         // Whatever is missing in what was found is proof of nothing if the root was exchanged meanwhile.
         marker::check(&*self.disk, self.relationship, self.identity)?;
         let epoch = match self.identity {
-            Identity::Marker { .. } => self.notice_rollback(read_epoch(&*self.disk, self.relationship)?)?,
+            Identity::Marker { .. } => self.notice_rollback()?,
             Identity::FileSystem { .. } => 0,
         };
         if let Some(watch) = watch {
@@ -220,19 +235,60 @@ impl<D: Disk> Replica<D> {
         Ok(self.present())
     }
 
-    /// Begins a new generation of epochs if the folder was restored from a backup while it was open: otherwise the
-    /// batches of some peers would bring its epoch up to what others remember, and those would take what the backup
-    /// lacks for deleted.
-    fn notice_rollback(&self, found: u64) -> Result<u64, ScanError> {
-        let known = lock(&self.state).epoch;
-        if found >= known {
+    /// Begins a new generation of epochs if the folder was restored from a backup: otherwise the batches of some peers
+    /// would bring its epoch up to what others remember, and those would take what the backup lacks for deleted. Where
+    /// users alone changed it, no batch was counted, but their changes were.
+    fn notice_rollback(&self) -> Result<u64, ScanError> {
+        let found = read_epoch(&*self.disk, self.relationship)?;
+        let changes = self.read_changes()?;
+        let mut state = lock(&self.state);
+        if found >= state.epoch && changes >= state.changes {
+            state.changes = changes;
             return Ok(found);
         }
-        let next = marker::next_generation(known);
+        let next = marker::next_generation(state.epoch.max(found));
         let failed =
             |error: io::Error| ScanError::RootUnreadable(format!("its epoch cannot be written: {error}"));
         marker::bump_epoch(&*self.disk, self.relationship, next).map_err(failed)?;
+        // Only then: until it is written, the next look finds the same again.
+        if changes < state.changes {
+            marker::set_changes(&*self.disk, self.relationship, state.changes).map_err(failed)?;
+        }
+        state.epoch = next;
         Ok(next)
+    }
+
+    fn read_changes(&self) -> Result<u64, ScanError> {
+        let failed =
+            |error: io::Error| ScanError::RootUnreadable(format!("its counter cannot be read: {error}"));
+        marker::changes(&*self.disk, self.relationship).map_err(failed)
+    }
+
+    /// Counts, durably, that users changed the root. Nothing is written into a root that is known by its file system's
+    /// identity, nor into one that shows less than it did: the next look says more of that.
+    ///
+    /// # Errors
+    /// Those of reading and writing.
+    pub fn count_change(&self) -> Result<(), ScanError> {
+        let Identity::Marker { .. } = self.identity else { return Ok(()) };
+        let _turn = lock(&self.turn);
+        marker::check(&*self.disk, self.relationship, self.identity)?;
+        let found = self.read_changes()?;
+        let known = lock(&self.state).changes;
+        if found < known {
+            return Ok(());
+        }
+        let failed =
+            |error: io::Error| ScanError::RootUnreadable(format!("its counter cannot be written: {error}"));
+        marker::set_changes(&*self.disk, self.relationship, found + 1).map_err(failed)?;
+        lock(&self.state).changes = found + 1;
+        Ok(())
+    }
+
+    /// Returns the counters as they are known, to be remembered.
+    pub fn root_counters(&self) -> RootCounters {
+        let state = lock(&self.state);
+        RootCounters { epoch: state.epoch, changes: state.changes }
     }
 
     /// Makes durable what a batch that failed may have changed.

@@ -9,6 +9,7 @@ mod ledger;
 mod manual;
 mod peers;
 mod survey;
+mod upkeep;
 mod window;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ pub use ledger::*;
 pub use manual::*;
 pub use peers::*;
 pub use survey::*;
+pub use upkeep::*;
 pub use window::*;
 
 /// A path below a root or of a root, lossless also where it is not UTF-8.
@@ -141,6 +143,15 @@ pub enum Request {
         relationship: String,
         /// Settings to change.
         settings: Vec<Setting>,
+    },
+    /// Says, and first changes if asked, what a member may do; on the hub. Reply: [`Reply::Relationship`].
+    RelAccess {
+        /// Name or id.
+        relationship: String,
+        /// Name or fingerprint of the member; nothing is changed if absent.
+        member: Option<String>,
+        /// `read`, `write`, or `default`: as the relationship's setting `access` says.
+        access: Option<String>,
     },
     /// Stops syncing until resumed. Reply: [`Reply::Done`].
     RelPause {

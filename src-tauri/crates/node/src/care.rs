@@ -21,6 +21,7 @@ use crate::config::{Config, Flags};
 use crate::home::Home;
 use crate::local::LocalEndpoint;
 use crate::node::{Node, db};
+use crate::record::now_micros;
 use crate::relationship::Relationship;
 use crate::settings::Settings;
 
@@ -40,6 +41,9 @@ const PAGE: u32 = 5_000;
 const FIRST_CLEANING: Duration = Duration::from_secs(15 * 60);
 
 const CLEANING: Duration = Duration::from_secs(24 * 3600);
+
+/// Commands that ended well are remembered this long, so that nothing runs them again.
+const DONE_HOOKS: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The search index of the history follows changes this late, so that it costs nothing while they come.
 const INDEX_AFTER: Duration = Duration::from_secs(60);
@@ -82,7 +86,10 @@ impl Node {
             let message = format!("{root} was not cleaned up: {error}; all other folders were");
             ApiError::new(ErrorCode::Folder, message).with_hint("see 'evenfold doctor'")
         };
-        clean_folder(&relationship.local, &self.store, &settings).await.map_err(failed)
+        let cleaned = clean_folder(&relationship.local, &self.store, &settings).await.map_err(failed)?;
+        let before = now_micros().saturating_sub(crate::delivery::micros(DONE_HOOKS));
+        self.store.hook_runs().drop_done(relationship.row().id, before).await.map_err(db)?;
+        Ok(cleaned)
     }
 
     /// Returns the newest lines of the log, oldest first; none if there is no log yet.

@@ -13,7 +13,7 @@ use crate::node::{Node, db};
 use crate::peers::time_text;
 use crate::plans::halt_info;
 use crate::relationship::{Relationship, Spoke};
-use crate::settings::Flow;
+use crate::settings::{self, Flow};
 use crate::status::SpokeState;
 
 impl Node {
@@ -39,6 +39,7 @@ impl Node {
         spoke: &Spoke,
         deep: bool,
     ) -> Result<Check, ApiError> {
+        let deep = deep || relationship.settings().verify == settings::Verify::Full;
         let look = if deep { Look::Deep } else { Look::Full };
         let machines = Machines { ours: &self.name, theirs: &spoke.hub_name, source: relationship.source() };
         let report = match spoke.driver.cycle(look, Permission::PlanOnly).await {
@@ -59,7 +60,7 @@ impl Node {
             (false, _) => Verify::Digests,
         };
         let mut check = describe(&report, machines, verify);
-        check.counts.excluded = excluded(relationship).await;
+        check.counts.excluded += excluded(relationship).await;
         Ok(check)
     }
 

@@ -7,11 +7,12 @@ use std::ffi::OsString;
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use crate::api::{ApiError, ConfigEntry, ErrorCode};
 use crate::home::Home;
 use crate::settings::Timetable;
-use crate::text::{format_size, parse_size};
+use crate::text::{format_duration, format_size, parse_duration, parse_size};
 
 /// Port on which nodes listen unless told otherwise.
 pub const DEFAULT_PORT: u16 = 22722;
@@ -21,6 +22,9 @@ const MOST_ADDRESSES: usize = 32;
 
 /// Bytes per second that a node passes on for others unless told otherwise.
 const FORWARD_LIMIT: u64 = 20_000_000;
+
+/// How long a machine may be silent at least and at most before it counts as gone. Below that, a busy machine would.
+const SILENCE: std::ops::RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(600);
 
 /// Longest name of a node, in bytes: it becomes part of file names.
 const LONGEST_NAME: usize = 48;
@@ -126,6 +130,8 @@ pub struct Config {
     pub forward: Sourced<bool>,
     /// How fast it does so, for all together and in each direction.
     pub forward_limit: Sourced<Timetable>,
+    /// How long a machine may be silent before it counts as gone (5 s to 10 min).
+    pub silence: Sourced<Duration>,
 }
 
 /// Where a wrong value was found.
@@ -243,6 +249,8 @@ pub enum ConfigKey {
     Forward,
     /// How fast.
     ForwardLimit,
+    /// How long a machine may be silent before it counts as gone.
+    Silence,
 }
 
 impl ConfigKey {
@@ -255,6 +263,7 @@ impl ConfigKey {
         Self::Nearby,
         Self::Forward,
         Self::ForwardLimit,
+        Self::Silence,
     ];
 
     /// Returns the key as it is written.
@@ -267,6 +276,7 @@ impl ConfigKey {
             Self::Nearby => "nearby",
             Self::Forward => "forward",
             Self::ForwardLimit => "forward_limit",
+            Self::Silence => "silence",
         }
     }
 
@@ -280,6 +290,7 @@ impl ConfigKey {
             Self::Nearby => "EVENFOLD_NEARBY",
             Self::Forward => "EVENFOLD_FORWARD",
             Self::ForwardLimit => "EVENFOLD_FORWARD_LIMIT",
+            Self::Silence => "EVENFOLD_SILENCE",
         }
     }
 
@@ -293,6 +304,7 @@ impl ConfigKey {
             Self::Nearby => "on or off",
             Self::Forward => "peers or off",
             Self::ForwardLimit => "off or a rate, then a timetable if wanted",
+            Self::Silence => "a duration from 5s to 10m",
         }
     }
 
@@ -306,6 +318,7 @@ impl ConfigKey {
             Self::Nearby => r#""off""#,
             Self::Forward => r#""peers""#,
             Self::ForwardLimit => r#""20MB/s""#,
+            Self::Silence => r#""15s""#,
         }
     }
 }
@@ -414,6 +427,11 @@ impl Config {
                 let value = text.parse().map_err(|_| wrong(text))?;
                 self.forward_limit = Sourced { value, origin };
             }
+            ConfigKey::Silence => {
+                let text = one()?;
+                let silence = parse_duration(text).ok().filter(|silence| SILENCE.contains(silence));
+                self.silence = Sourced { value: silence.ok_or_else(|| wrong(text))?, origin };
+            }
         }
         Ok(())
     }
@@ -442,6 +460,7 @@ impl Config {
                 self.forward.origin,
             ),
             entry(ConfigKey::ForwardLimit, self.forward_limit.value.to_string(), self.forward_limit.origin),
+            entry(ConfigKey::Silence, format_duration(self.silence.value), self.silence.origin),
         ]
     }
 }
@@ -459,6 +478,7 @@ impl Default for Config {
             nearby: usual(true),
             forward: usual(false),
             forward_limit: usual(Timetable::always(NonZeroU64::new(FORWARD_LIMIT))),
+            silence: usual(Duration::from_secs(15)),
         }
     }
 }

@@ -10,6 +10,7 @@ use evenfold_ssh::{PeerKey, Remote};
 use tokio::task::JoinSet;
 
 use crate::api::{ApiError, DoctorFinding};
+use crate::clocks;
 use crate::node::{Node, db};
 use crate::relationship::Relationship;
 use crate::text::{human_count, human_size};
@@ -52,7 +53,7 @@ impl Node {
     ///
     /// # Errors
     /// Where the database cannot be read at all.
-    pub(crate) async fn doctor(&self) -> Result<Vec<DoctorFinding>, ApiError> {
+    pub(crate) async fn doctor(self: &Arc<Self>) -> Result<Vec<DoctorFinding>, ApiError> {
         let mut findings =
             vec![self.check_home(), self.check_key(), self.check_database().await?, self.check_listening()];
         let mut dirs = 0;
@@ -107,7 +108,7 @@ impl Node {
         }
     }
 
-    async fn check_peers(&self) -> Result<Vec<DoctorFinding>, ApiError> {
+    async fn check_peers(self: &Arc<Self>) -> Result<Vec<DoctorFinding>, ApiError> {
         let mut asked = JoinSet::new();
         for peer in self.store.peers().list().await.map_err(db)? {
             let network = Arc::clone(&self.network);
@@ -126,7 +127,26 @@ impl Node {
             });
         }
         let mut findings = asked.join_all().await;
+        findings.extend(self.check_clocks().await?);
         findings.sort_by(|a, b| a.check.cmp(&b.check));
+        Ok(findings)
+    }
+
+    /// Warns of peers whose clocks show another time.
+    async fn check_clocks(self: &Arc<Self>) -> Result<Vec<DoctorFinding>, ApiError> {
+        let peers = self.store.peers().list().await.map_err(db)?;
+        let keys: Vec<PeerKey> = peers.iter().map(|peer| PeerKey::from_bytes(peer.key)).collect();
+        self.measure_clocks(&keys, PATIENCE).await;
+        let mut findings = Vec::new();
+        for (peer, key) in peers.iter().zip(&keys) {
+            let Some(ahead) = self.clocks.ahead(key) else { continue };
+            if ahead.unsigned_abs() > clocks::APART.as_secs() {
+                let message = format!("it is {}", clocks::words(ahead));
+                let hint =
+                    "set the clocks right on both machines (NTP); the newer of two versions is told by them";
+                findings.push(warning(format!("clock of {}", peer.name), message, hint));
+            }
+        }
         Ok(findings)
     }
 }

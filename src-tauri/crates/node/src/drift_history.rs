@@ -53,7 +53,7 @@ async fn run(node: Weak<Node>, mut events: tokio::sync::broadcast::Receiver<Even
 }
 
 impl Node {
-    async fn note_drift(&self) -> Result<(), ApiError> {
+    async fn note_drift(self: &Arc<Self>) -> Result<(), ApiError> {
         for status in self.status(None).await?.relationships {
             // Unknown is no number.
             let Some(drift) = status.drift else { continue };

@@ -103,6 +103,9 @@ fn words(
             let machine = machines.name(*side);
             ("corrupt", format!("on {machine} the content changed while size and time did not"))
         }
+        Finding::Error(side, kind @ ProblemKind::SizeLimit) => {
+            ("excluded", format!("on {}: {}", machines.name(*side), problem_words(*kind)))
+        }
         Finding::Error(side, kind) => {
             let machine = machines.name(*side);
             let problem = report.problems.iter().find(|problem| *side == Side::Ours && problem.path == *path);
@@ -123,6 +126,7 @@ pub(crate) fn problem_words(kind: ProblemKind) -> &'static str {
         ProblemKind::TooLong => "its path is too long",
         ProblemKind::OtherFileSystem => "another file system is mounted there",
         ProblemKind::SuspectedRot => "its content changed while size and time did not",
+        ProblemKind::SizeLimit => "it is smaller or larger than this relationship takes",
     }
 }
 
@@ -224,6 +228,7 @@ mod tests {
             problems: Vec::new(),
             compared_at: 1_000_000,
             again: false,
+            settles_in: None,
         }
     }
 

@@ -38,6 +38,7 @@ impl Host {
             serve_network: true,
             forward: config.forward.value,
             forward_limit: config.forward_limit.value.clone(),
+            silence: Some(config.silence.value),
         };
         let node = Node::open(home, options).await?;
         let listener = Listener::bind(home, &lock).map_err(|error| {

@@ -1,6 +1,6 @@
 //! The hub's side of a relationship: one spoke's view of our folder.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use evenfold_core::apply::{Batch, Report};
@@ -15,8 +15,10 @@ use evenfold_wire::{Handler, Progress, RemoteError};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
+use crate::access::may_write;
 use crate::local::LocalEndpoint;
 use crate::record::events_of;
+use crate::relationship::Relationship;
 use crate::remote::{REFUSED, to_remote};
 
 /// What one peer may do with our folder, and how it is done.
@@ -26,8 +28,8 @@ pub(crate) struct HubView {
     pub(crate) relationship: Uuid,
     pub(crate) peer: [u8; 32],
     pub(crate) peer_name: String,
-    /// Whether the peer may change the folder.
-    pub(crate) may_write: bool,
+    /// The relationship, whose settings say with the membership what the peer may do.
+    pub(crate) shared: Weak<Relationship>,
 }
 
 #[async_trait]
@@ -50,7 +52,7 @@ impl Handler for HubView {
     }
 
     async fn prepare(&self, batch: Arc<Batch>, manifests: Vec<Manifest>) -> Result<Vec<Need>, RemoteError> {
-        self.writable()?;
+        self.writable().await?;
         self.local.prepare(&batch, manifests).await.map_err(to_remote)
     }
 
@@ -69,7 +71,7 @@ impl Handler for HubView {
         pieces: mpsc::Receiver<Piece>,
         _progress: watch::Sender<Progress>,
     ) -> Result<Report, RemoteError> {
-        self.writable()?;
+        self.writable().await?;
         // Until the history knows it: other spokes see the content as soon as it stands there.
         let _underway = self.local.writing.begin(&batch, &self.peer_name);
         let report = self.local.apply(&batch, pieces).await.map_err(to_remote)?;
@@ -82,6 +84,9 @@ impl Handler for HubView {
         {
             // The files are in place and durable; a spoke that is told of a failure would only look again.
             tracing::error!(%error, "the history could not be written");
+        }
+        if let Some(relationship) = self.shared.upgrade() {
+            relationship.occasions.notify_one();
         }
         Ok(report)
     }
@@ -105,8 +110,13 @@ impl Handler for HubView {
 }
 
 impl HubView {
-    fn writable(&self) -> Result<(), RemoteError> {
-        if self.may_write {
+    /// Asked anew for every batch, because it may have changed since the session was opened. Before it joins, a peer may
+    /// look, for the preview, and change nothing.
+    async fn writable(&self) -> Result<(), RemoteError> {
+        let failed = |error: evenfold_store::StoreError| RemoteError::new("store", error.to_string(), "");
+        let member = self.store.members().get(self.relationship, &self.peer).await.map_err(failed)?;
+        let settings = self.shared.upgrade().map(|relationship| relationship.settings());
+        if member.zip(settings).is_some_and(|(member, settings)| may_write(&member, &settings)) {
             return Ok(());
         }
         let hint = "ask the owner of the hub for write permission";

@@ -18,6 +18,7 @@ use evenfold_store::{Pause, PeerRow, RelationshipRow};
 use evenfold_wire::{Role, Share, ShareRef};
 use uuid::Uuid;
 
+use crate::access::access_told;
 use crate::api::{ApiError, ErrorCode, Join, PathText, PlanInfo, RelationshipInfo, Setting};
 use crate::limits::Limits;
 use crate::local::{LocalEndpoint, LocalSettings, Mark};
@@ -27,7 +28,7 @@ use crate::record::now_micros;
 use crate::relationship::{SystemClock, source_of};
 use crate::remote::RemoteEndpoint;
 use crate::serving::node_client;
-use crate::settings::{Flow, Kind, Part, Settings, check_endpoint_keys};
+use crate::settings::{Access, Flow, Kind, Part, Settings, Stage, check_endpoint_keys};
 use crate::text::path_bytes;
 
 /// How long joining waits for the other machine.
@@ -49,6 +50,7 @@ impl Node {
     ) -> Result<RelationshipInfo, ApiError> {
         let kind: Kind = kind.parse().map_err(wrong_setting)?;
         let settings = Settings::parse(kind, pairs).map_err(wrong_setting)?;
+        settings.check_effect(pairs, Stage::New).map_err(wrong_setting)?;
         self.check_new_name(name).await?;
         let root = folder(path)?;
         self.check_root_free(&root)?;
@@ -182,8 +184,9 @@ impl Node {
                 format!("the settings of '{wanted}' cannot be understood: {error}"),
             )
         })?;
-        let settings =
-            Settings::parse(kind, &shared).and_then(|s| s.with(&join.settings)).map_err(wrong_setting)?;
+        let theirs = Settings::parse(kind, &shared).map_err(wrong_setting)?;
+        let settings = theirs.with(&join.settings).map_err(wrong_setting)?;
+        settings.check_effect(&join.settings, Stage::Running(&theirs)).map_err(wrong_setting)?;
         let role = role_of(join.role.as_deref(), &settings)?;
         Ok(Invitation { root, peer, connection, client, share, kind, settings, role })
     }
@@ -217,8 +220,12 @@ impl Node {
             &limits,
         );
         let theirs: Arc<dyn Endpoint> = Arc::new(theirs.await.map_err(|error| broke(&error))?);
-        let part =
-            Part { ours: &self.name, theirs: &invitation.peer.name, source: source_of(invitation.role) };
+        let part = Part {
+            ours: &self.name,
+            theirs: &invitation.peer.name,
+            source: source_of(invitation.role),
+            may_write: access_told(&invitation.share) == Access::Write,
+        };
         let matcher = local.matcher().map_err(|error| ApiError::new(ErrorCode::Setting, error))?;
         let by_hand = invitation.kind == Kind::Manual;
         let pair = PairSettings {
@@ -229,6 +236,7 @@ impl Node {
                 matcher.takes_part(path, is_dir)
             }),
             limit: Limit { files: u64::MAX, bytes: u64::MAX },
+            habits: evenfold_engine::Habits::default(),
         };
         let ours: Arc<dyn Endpoint> = Arc::clone(&local) as Arc<dyn Endpoint>;
         let progress = Arc::new(Progress::default());
@@ -266,7 +274,7 @@ impl Node {
         };
         let shown = invitation.root.display().to_string();
         let joined = invitation.client.join(ShareRef::Id(invitation.share.id), role, shown).await;
-        joined.map_err(|error| {
+        let joined = joined.map_err(|error| {
             let message = format!("'{}' does not let this node join: {error}", invitation.peer.name);
             ApiError::new(ErrorCode::Refused, message)
         })?;
@@ -284,6 +292,7 @@ impl Node {
             root_identity: None,
             last_verified: None,
         };
+        self.remember_access(id, access_told(&joined)).await?;
         self.remember_shared_settings(&id.to_string(), &invitation.share.settings).await?;
         self.remember_hub_folder(&id.to_string(), &invitation.share.folder).await?;
         let info = self.begin(row).await?;

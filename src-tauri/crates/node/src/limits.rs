@@ -55,6 +55,18 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// Waits until bytes may be sent, and counts them.
+    pub(crate) async fn sending(&self, bytes: usize) {
+        self.up.pass(bytes).await;
+    }
+
+    /// Waits until bytes may be received, and counts them.
+    pub(crate) async fn receiving(&self, bytes: usize) {
+        self.down.pass(bytes).await;
+    }
+}
+
 /// A bucket that is filled at a rate. Whoever takes from it may leave it in debt, which the next one waits for.
 #[derive(Debug, Default)]
 struct Bucket(Mutex<State>);
@@ -90,6 +102,13 @@ impl Bucket {
                 Ok(usize::try_from(piece).unwrap_or(usize::MAX))
             }
         }
+    }
+
+    async fn pass(&self, bytes: usize) {
+        while let Err(until) = self.look() {
+            tokio::time::sleep_until(until).await;
+        }
+        self.take(bytes);
     }
 
     fn take(&self, bytes: usize) {
@@ -238,6 +257,18 @@ mod tests {
                 assert!((0.9..1.1).contains(&share), "{rate}, {streams} streams: {took} s, not {expected} s");
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pieces_of_other_ways_keep_to_the_same_rate() {
+        let limits = limits("1MB/s", "2MB/s");
+        let began = Instant::now();
+        for _ in 0..20 {
+            limits.sending(100_000).await;
+            limits.receiving(100_000).await;
+        }
+        let took = began.elapsed().as_secs_f64();
+        assert!((1.7..2.1).contains(&took), "{took}");
     }
 
     #[tokio::test(start_paused = true)]

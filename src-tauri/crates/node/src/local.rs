@@ -3,6 +3,7 @@
 //! There is one of these for each relationship, shared by all pairs that use it: one scanner, one watcher, one
 //! snapshot. The disk is only touched on blocking threads.
 
+mod changes;
 mod opening;
 
 use std::path::PathBuf;
@@ -32,6 +33,8 @@ use crate::reopening::Reopening;
 use crate::watcher::{self, Watching};
 use crate::writing::Writing;
 
+use changes::Changes;
+pub(crate) use changes::forget as forget_counters;
 pub(crate) use opening::{cache_row, stored_row};
 use opening::{open, scan_error};
 
@@ -59,10 +62,11 @@ pub(crate) struct LocalEndpoint {
     /// What peers are writing into it right now.
     pub(crate) writing: Writing,
     told: Mutex<Option<Digest>>,
+    changes: Changes,
 }
 
 /// The options of a folder.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct LocalSettings {
     pub(crate) select: Select,
     pub(crate) rules: Rules,
@@ -126,6 +130,7 @@ impl LocalEndpoint {
             nudge: watch::Sender::new(0),
             writing: Writing::default(),
             told: Mutex::new(None),
+            changes: Changes::default(),
         })
     }
 
@@ -202,6 +207,7 @@ impl LocalEndpoint {
             rules: settings.rules,
             cache,
             parallel: true,
+            counters: self.remembered_counters(settings.mark).await,
         };
         let opened = blocking(move || open(&root, settings.mark, options)).await?;
         let replica = Arc::new(opened.inspect_err(|_| self.await_folder(false))?);
@@ -296,6 +302,7 @@ impl LocalEndpoint {
             .await?;
         match looked {
             Ok(snapshot) => {
+                self.notice_change(snapshot.tree.digest());
                 self.tell(snapshot.tree.digest());
                 self.save_cache_soon();
                 Ok(snapshot)
@@ -354,6 +361,7 @@ impl LocalEndpoint {
             return;
         }
         let Some(replica) = lock(&self.open).replica.clone() else { return };
+        self.save_counters(&replica).await;
         loop {
             let delta = replica.take_cache_delta();
             if delta.is_empty() {

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use evenfold_core::scope::{Direction, Scope};
-use evenfold_core::{Entry, ProblemKind, Reason, RelPath};
+use evenfold_core::{Entry, Reason, RelPath};
 use evenfold_engine::pair::Permission;
 use evenfold_engine::{CycleError, CycleReport, Ending, EndpointError, Look};
 use tokio::sync::mpsc;
 
 use crate::api::{ApiError, ErrorCode, Event, LeftPath, PathText, Transfer};
+use crate::local::lock;
 use crate::node::Node;
 use crate::plans::plan_info;
 use crate::reasons::reason_words;
 use crate::relationship::{Relationship, Spoke};
+use crate::settings::Access;
 use crate::text::path_text;
 use crate::tracked::{below, by_hand};
 
@@ -42,6 +44,12 @@ impl Node {
         let Some(spoke) = relationship.spoke() else {
             return Err(ApiError::new(ErrorCode::Internal, "a hub has no pair of its own"));
         };
+        if request.direction == Direction::Push && *lock(&relationship.access) == Access::Read {
+            let (hub, name) = (&spoke.hub_name, relationship.row().name);
+            let message = format!("{} may only read what is on {hub}; nothing was pushed", self.name);
+            let hint = format!("on {hub}: evenfold rel access {name} {} write", self.name);
+            return Err(ApiError::new(ErrorCode::Refused, message).with_hint(hint));
+        }
         let mut paths = Vec::with_capacity(request.paths.len());
         for text in &request.paths {
             paths.push(below(&relationship, text)?);
@@ -171,7 +179,7 @@ fn left(report: &CycleReport, scope: &Scope, ours: &str, theirs: &str) -> Vec<Le
         return left;
     }
     let refused = |reason: &Reason| match reason {
-        Reason::Problem(_, kind) => *kind != ProblemKind::Special,
+        Reason::Problem(_, kind) => !kind.takes_no_part(),
         Reason::Refused(..) => true,
         _ => false,
     };

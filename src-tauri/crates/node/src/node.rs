@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::api::{ApiError, ErrorCode, Event, NodeInfo};
 use crate::home::Home;
+use crate::hooks::PairHooks;
 use crate::local::{Mark, lock};
 use crate::network::{Network, Pins};
 use crate::pairing::Offers;
@@ -35,6 +36,8 @@ pub struct NodeOptions {
     pub forward: bool,
     /// How fast it does so, for all together and in each direction.
     pub forward_limit: crate::settings::Timetable,
+    /// How long a peer may be silent before it counts as gone; what connections do by themselves if `None`.
+    pub silence: Option<Duration>,
 }
 
 /// A running node. See [`crate::control::Service`] for what may be asked of it.
@@ -47,6 +50,7 @@ pub struct Node {
     pub(crate) hosts: Arc<crate::stock::Hosts>,
     pub(crate) nearby: crate::nearby::Nearby,
     pub(crate) forwarding: Arc<crate::forward::Forwarding>,
+    pub(crate) clocks: crate::clocks::Clocks,
     relationships: Mutex<HashMap<Uuid, Arc<Relationship>>>,
     events: broadcast::Sender<Event>,
     /// Findings of the comparison that a window looks at.
@@ -82,7 +86,10 @@ impl Node {
             pins.add(PeerKey::from_bytes(peer.key));
         }
         let identity = Arc::new(identity);
-        let limits = Limits::default();
+        let limits = match options.silence {
+            Some(silence) => Limits::default().with_silence(silence),
+            None => Limits::default(),
+        };
         let server = if options.listen.is_empty() {
             None
         } else {
@@ -98,6 +105,7 @@ impl Node {
             hosts: Arc::new(crate::stock::Hosts::new(&dir)),
             nearby: crate::nearby::Nearby::default(),
             forwarding: Arc::new(crate::forward::Forwarding::new(options.forward, options.forward_limit)),
+            clocks: crate::clocks::Clocks::default(),
             home: dir,
             name,
             store,
@@ -163,8 +171,10 @@ impl Node {
             None => None,
         };
         let marks = self.store.tracking().list(row.id).await.map_err(db)?;
+        let access = crate::access::own_access(&self.store, row.id).await.map_err(db)?;
         let around = Surroundings {
             marks,
+            access,
             store: Arc::clone(&self.store),
             network: Arc::clone(&self.network),
             hosts: Arc::clone(&self.hosts),
@@ -178,6 +188,12 @@ impl Node {
             relationship.set_delivery(self.start_delivery(&relationship).await?);
         }
         lock(&self.relationships).insert(id, Arc::clone(&relationship));
+        if relationship.delivery().is_none() {
+            let wake = Arc::clone(&relationship.occasions);
+            // A second one would never be started.
+            _ = relationship.hooks.set(PairHooks::start(self, &relationship, wake));
+            relationship.occasions.notify_one();
+        }
         crate::reporting::start(self, &relationship);
         if let evenfold_store::Pause::Until(until) = relationship.row().pause {
             self.resume_in_time(id, until);

@@ -1,5 +1,6 @@
 //! Paired machines.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evenfold_ssh::{PeerKey, Remote};
@@ -12,15 +13,21 @@ use crate::text::format_time;
 /// How long a ping waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a list waits for what the clocks of peers show; a peer that is slower is told of the next time.
+const CLOCKS: Duration = Duration::from_millis(500);
+
 /// Writes a moment of the database as text.
 pub(crate) fn time_text(micros: i64) -> Option<String> {
     jiff::Timestamp::from_microsecond(micros).ok().map(format_time)
 }
 
 impl Node {
-    pub(crate) async fn peer_list(&self) -> Result<Vec<PeerInfo>, ApiError> {
+    pub(crate) async fn peer_list(self: &Arc<Self>) -> Result<Vec<PeerInfo>, ApiError> {
         let mut list = Vec::new();
-        for peer in self.store.peers().list().await.map_err(db)? {
+        let peers = self.store.peers().list().await.map_err(db)?;
+        let keys: Vec<PeerKey> = peers.iter().map(|peer| PeerKey::from_bytes(peer.key)).collect();
+        self.measure_clocks(&keys, CLOCKS).await;
+        for peer in peers {
             let key = PeerKey::from_bytes(peer.key);
             let online = self.network.connection(&key).is_some();
             let last_seen = peer.last_seen.and_then(time_text);
@@ -42,6 +49,7 @@ impl Node {
                 offline_since: if online { None } else { last_seen.clone() },
                 last_seen: if online { time_text(crate::record::now_micros()) } else { last_seen },
                 relationships,
+                clock_offset_seconds: self.clocks.ahead(&key),
             });
         }
         Ok(list)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use evenfold_core::conflict::is_conflict_name;
 use evenfold_core::plan::{Blocked, Change};
-use evenfold_core::{Dir, Entry, ProblemKind, Reason, RelPath, Side};
+use evenfold_core::{Dir, Entry, Reason, RelPath, Side};
 use evenfold_engine::{CycleReport, Ending};
 
 use crate::findings::problem_words;
@@ -32,6 +32,8 @@ pub(crate) const MANUAL: &str = "manual";
 pub(crate) const TO_PUSH: &str = "to-push";
 /// It is fetched when somebody pulls.
 pub(crate) const TO_PULL: &str = "to-pull";
+/// It was changed here, and this machine may not change the hub's folder.
+pub(crate) const READ_ONLY: &str = "read-only";
 /// Nobody chose it to be sent.
 pub(crate) const UNTRACKED: &str = "untracked";
 /// It is about to travel.
@@ -53,6 +55,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) by_hand: bool,
     /// Whether it stands in our folder, and nobody chose it.
     pub(crate) untracked: bool,
+    /// Whether we may not change their folder.
+    pub(crate) read_only: bool,
     /// Names of the machines.
     pub(crate) ours: &'a str,
     pub(crate) theirs: &'a str,
@@ -107,13 +111,18 @@ pub(crate) fn judge(path: &RelPath, facts: &Facts<'_>) -> Verdict {
             many => verdict(true, CONFLICT_COPIES, format!("{many} conflict copies wait for a decision")),
         };
     }
-    let special = |blocked: &Blocked| matches!(blocked.reason, Reason::Problem(_, ProblemKind::Special));
+    let special =
+        |blocked: &Blocked| matches!(blocked.reason, Reason::Problem(_, kind) if kind.takes_no_part());
     if let Some(found) = blocked.iter().find(|b| b.path.starts_with(path) && !special(b)) {
         return because(found, path, facts);
     }
     let folders = matches!((&ours, &theirs), (Some(Entry::Dir(_)), Some(Entry::Dir(_))));
     if ours == theirs || (folders && !travels(path, report)) {
-        return verdict(true, IN_SYNC, "apart from devices, sockets or pipes in it, which cannot be carried");
+        return verdict(
+            true,
+            IN_SYNC,
+            "apart from what takes no part: devices, sockets, pipes, and files beyond the size limits",
+        );
     }
     if let Some(held) = facts.held {
         return verdict(false, HELD, held);
@@ -150,6 +159,7 @@ pub(crate) fn reason_words<'a>(reason: &Reason, machine: impl Fn(Side) -> &'a st
         }
         Reason::DeletionIgnored => "deleted on one side, and deletions do not travel".to_owned(),
         Reason::CompareOnly => "the relationship only compares".to_owned(),
+        Reason::Settling => "it has not been unchanged for as long as the setting 'settle' wants".to_owned(),
         Reason::Refused(side, refusal) => format!("on {}: {refusal}", machine(*side)),
     }
 }
@@ -160,6 +170,12 @@ fn because(blocked: &Blocked, asked: &RelPath, facts: &Facts<'_>) -> Verdict {
         Side::Theirs => facts.theirs,
     };
     let place = at(&blocked.path, asked);
+    if facts.read_only && matches!(blocked.reason, Reason::DestinationChanged | Reason::DestinationExtra) {
+        let (ours, theirs) = (facts.ours, facts.theirs);
+        let text =
+            format!("{ours} may only read what is on {theirs}, so its own change{place} stays on {ours}");
+        return verdict(false, READ_ONLY, text);
+    }
     let text = match &blocked.reason {
         Reason::Problem(side, kind) => {
             let own = facts.report.problems.iter();
@@ -251,6 +267,9 @@ pub(crate) fn next_step(code: &str) -> Option<&'static str> {
         MANUAL => "Send it with 'evenfold sync {R}'.",
         TO_PUSH => "Send it with 'evenfold push {R} {P}'.",
         TO_PULL => "Fetch it with 'evenfold pull {R} {P}'.",
+        READ_ONLY => {
+            "Undo the change, or have whoever owns the hub allow it there: 'evenfold rel access {R} NODE write'."
+        }
         UNTRACKED => "If it is to be sent, choose it with 'evenfold track {R} {P}'.",
         PENDING => "Nothing need be done; 'evenfold status {R}' shows how far it is.",
         "unreadable" => "Mend its permissions, or the disk if it reports errors; it is then read by itself.",
@@ -271,6 +290,10 @@ pub(crate) fn next_step(code: &str) -> Option<&'static str> {
         "deletion-ignored" => {
             "Delete it on the other machine, too, or let deletions travel with \
                                'evenfold rel edit {R} --set delete=propagate'."
+        }
+        "settling" => "Nothing need be done: it travels by itself when it holds still.",
+        "size-limit" => {
+            "If it is to take part, change 'size.min' or 'size.max': 'evenfold rel edit {R} --set size.max=off'."
         }
         "compare-only" => "Nothing travels in a relationship of this kind; copy it by hand.",
         "moved-on" => "It changed while it was about to be replaced; the next cycle looks again by itself.",
@@ -295,7 +318,7 @@ mod tests {
     use evenfold_core::apply::Refusal;
     use evenfold_core::plan::Plan;
     use evenfold_core::transfer::SupplyFailure;
-    use evenfold_core::{Conflict, safety::Halt};
+    use evenfold_core::{Conflict, ProblemKind, safety::Halt};
 
     use super::*;
     use crate::conflicts::tests::{dir, file, path};
@@ -314,6 +337,7 @@ mod tests {
             MANUAL,
             TO_PUSH,
             TO_PULL,
+            READ_ONLY,
             UNTRACKED,
             PENDING,
             CONFLICT,
@@ -337,6 +361,7 @@ mod tests {
             Reason::DestinationExtra,
             Reason::DeletionIgnored,
             Reason::CompareOnly,
+            Reason::Settling,
         ];
         codes.extend(others.map(|reason| reason.code()));
         for code in codes {
@@ -360,6 +385,7 @@ mod tests {
             problems: Vec::new(),
             compared_at: 0,
             again: false,
+            settles_in: None,
         }
     }
 
@@ -378,6 +404,7 @@ mod tests {
             manual: false,
             by_hand: false,
             untracked: false,
+            read_only: false,
             ours: "desk",
             theirs: "nas",
         };
@@ -421,6 +448,15 @@ mod tests {
         report.blocked.push(Blocked { path: path("d"), reason: Reason::DestinationExtra });
         let found = check(&report, "d/a", |_| (), (false, "destination-extra"));
         assert!(found.evidence.ends_with("(d)"), "{}", found.evidence);
+    }
+
+    #[test]
+    fn own_change_of_a_machine_that_may_only_read_is_told_as_that() {
+        let mut report = report(dir(vec![("a", file("2"))]), dir(vec![("a", file("1"))]));
+        report.blocked.push(Blocked { path: path("a"), reason: Reason::DestinationChanged });
+        check(&report, "a", |_| (), (false, "destination-changed"));
+        let found = check(&report, "a", |facts| facts.read_only = true, (false, READ_ONLY));
+        assert!(found.evidence.contains("desk may only read"), "{}", found.evidence);
     }
 
     #[test]

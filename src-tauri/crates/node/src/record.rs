@@ -8,6 +8,7 @@ use evenfold_engine::history::{Act, ActKind};
 use evenfold_engine::ports::{Commit, Epochs, Intent, Record, Store as RecordPort, StoreError, Wanted};
 use evenfold_fs::crash;
 use evenfold_store::{AncestorCommit, Event, Micros, Put, Record as Row, Store};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// Acts on a directory are written as one row for each file below it, so that every file can be found in the
@@ -22,6 +23,8 @@ pub(crate) struct SpokeRecord {
     pub(crate) ours: String,
     /// Name of the hub.
     pub(crate) theirs: String,
+    /// Told when the history has grown.
+    pub(crate) occasions: Arc<Notify>,
 }
 
 fn failed(error: evenfold_store::StoreError) -> StoreError {
@@ -93,6 +96,9 @@ impl RecordPort for SpokeRecord {
         crash::point("before-commit");
         self.store.ancestor().commit(self.relationship, &accomplished).await.map_err(failed)?;
         crash::point("after-commit");
+        if !accomplished.history.is_empty() {
+            self.occasions.notify_one();
+        }
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use evenfold_store::Pause;
 
+use crate::access::access_of;
 use crate::api::{ApiError, ErrorCode, Event, PathText, RelationshipInfo, Setting};
 use crate::join::{to_json, wrong_setting};
 use crate::local::lock;
@@ -21,12 +22,14 @@ impl Node {
     ) -> Result<RelationshipInfo, ApiError> {
         let row = relationship.row();
         let mut members = Vec::new();
+        let mut member_access = std::collections::BTreeMap::new();
         if row.hub.is_none() {
             for member in self.store.members().list(row.id).await.map_err(db)? {
                 let peer = self.store.peers().get(&member.peer).await.map_err(db)?;
-                members.push(
-                    peer.map_or_else(|| PeerKey::from_bytes(member.peer).fingerprint(), |peer| peer.name),
-                );
+                let name =
+                    peer.map_or_else(|| PeerKey::from_bytes(member.peer).fingerprint(), |peer| peer.name);
+                member_access.insert(name.clone(), access_of(member.permission).word().to_owned());
+                members.push(name);
             }
         }
         Ok(RelationshipInfo {
@@ -38,6 +41,8 @@ impl Node {
             hub: relationship.hub_name(),
             share: row.hub_share,
             members,
+            access: row.hub.map(|_| lock(&relationship.access).word().to_owned()),
+            member_access,
             paused: row.pause != Pause::Running,
             settings: relationship.settings().to_pairs(),
             way: relationship.spoke().and_then(|spoke| lock(&spoke.way).clone()),
@@ -75,7 +80,9 @@ impl Node {
             };
             crate::settings::check_endpoint_keys(pairs).map_err(shared)?;
         }
-        let settings = relationship.settings().with(pairs).map_err(wrong_setting)?;
+        let before = relationship.settings();
+        let settings = before.with(pairs).map_err(wrong_setting)?;
+        settings.check_effect(pairs, crate::settings::Stage::Running(&before)).map_err(wrong_setting)?;
         if row.hub.is_some() {
             self.record_own_settings(&relationship, pairs).await?;
         }
@@ -100,6 +107,10 @@ impl Node {
         self.store.relationships().set_settings(id, &json).await.map_err(db)?;
         crate::local::lock(&relationship.row).settings = json;
         relationship.adopt(settings, &self.name, self.serves()).await?;
+        if let Some(hooks) = relationship.hooks.get() {
+            // Commands that were set follow what comes from now on, so what has come is passed over before this is answered.
+            hooks.look(self, relationship).await;
+        }
         self.tell(Event::Relationship { id: id.to_string() });
         Ok(())
     }
@@ -162,6 +173,12 @@ impl Node {
         self.stop(row.id);
         self.store.relationships().remove(row.id).await.map_err(db)?;
         self.host_forget(row.id).await;
+        if let Err(error) = crate::hooks::forget(&self.store, row.id).await {
+            tracing::debug!(%error, "what its hooks followed stays noted, which harms nobody");
+        }
+        if let Err(error) = crate::local::forget_counters(&self.store, row.id).await {
+            tracing::debug!(%error, "the counters of its folder stay noted, which harms nobody");
+        }
         Ok(())
     }
 }

@@ -8,21 +8,22 @@ use evenfold_core::tracking::Tracking;
 use evenfold_core::{RelPath, Side};
 use evenfold_engine::driver::{Driver, DriverHandle, Link, State, Trigger};
 use evenfold_engine::pair::PairSettings;
-use evenfold_engine::{Clock, Command, Endpoint, EndpointError, Pair, Progress};
+use evenfold_engine::{Clock, Command, Endpoint, EndpointError, Habits, Pair, Progress};
 use evenfold_fs::apply::Rules;
 use evenfold_ssh::PeerKey;
 use evenfold_store::{Pause, RelationshipRow, Store};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::api::{ApiError, ErrorCode, Setting, WayInfo};
 use crate::delivery::Delivery;
+use crate::hooks::PairHooks;
 use crate::limits::Limits;
 use crate::local::{LocalEndpoint, LocalSettings, Mark, lock};
 use crate::network::Network;
 use crate::record::{SpokeRecord, now_micros};
 use crate::remote::RemoteEndpoint;
-use crate::settings::{self, Kind, Part, Settings};
+use crate::settings::{self, Access, Kind, Part, Settings};
 use crate::stock;
 
 /// One batch holds at most this much, so that large trees appear piece by piece and progress becomes durable.
@@ -54,6 +55,12 @@ pub(crate) struct Relationship {
     pub(crate) limits: Arc<Limits>,
     pub(crate) part: RunningPart,
     pub(crate) served: Served,
+    /// What this node may do with the hub's folder, as the hub said last.
+    pub(crate) access: Mutex<Access>,
+    /// Told when there may be an occasion for a hook.
+    pub(crate) occasions: Arc<Notify>,
+    /// The hooks, where it does not deliver; set once, right after the start.
+    pub(crate) hooks: OnceLock<Arc<PairHooks>>,
     /// Within which time all contents are to be read again.
     scrub: watch::Sender<Option<Duration>>,
     /// What runs here where the relationship delivers; set once, right after the start.
@@ -145,6 +152,8 @@ pub(crate) struct Surroundings {
     pub(crate) hub_name: Option<String>,
     /// Marks of paths that somebody chose by hand.
     pub(crate) marks: Vec<(RelPath, bool)>,
+    /// What this node may do with the hub's folder.
+    pub(crate) access: Access,
     /// Whether watchers are wanted: not for a single run from a script.
     pub(crate) watch: bool,
 }
@@ -168,9 +177,10 @@ impl Relationship {
             local_settings(&settings, mark, around.watch),
         );
         let limits = Limits::new(&settings);
+        let occasions = Arc::new(Notify::new());
         let part = match (row.hub, stock::target_of(&row)) {
             (None, None) => RunningPart::Hub,
-            (Some(_), _) if crate::delivery::delivers(&settings) => RunningPart::Courier,
+            (Some(_), _) | (_, Some(_)) if crate::delivery::delivers(&settings) => RunningPart::Courier,
             (Some(key), _) => {
                 let hub = PeerKey::from_bytes(key);
                 let name = around.hub_name.clone().unwrap_or_else(|| hub.fingerprint());
@@ -182,6 +192,7 @@ impl Relationship {
                     name,
                     Far::Hub(hub),
                     around,
+                    &occasions,
                 )?))
             }
             (None, Some(target)) => {
@@ -194,6 +205,7 @@ impl Relationship {
                     name,
                     Far::Host(target),
                     around,
+                    &occasions,
                 )?))
             }
         };
@@ -210,6 +222,9 @@ impl Relationship {
             limits,
             part,
             served,
+            access: Mutex::new(around.access),
+            occasions,
+            hooks: OnceLock::new(),
             scrub,
             delivery: OnceLock::new(),
             hub_name: around.hub_name.clone(),
@@ -279,15 +294,27 @@ impl Relationship {
             self.limits.set(&settings);
         }
         self.scrub.send_if_modified(|wanted| std::mem::replace(wanted, settings.scrub) != settings.scrub);
-        if before.select() != settings.select() || watch_wanted(&before) != watch_wanted(&settings) {
-            self.local.set_settings(local_settings(&settings, self.local.mark(), watch));
+        let mark = self.local.mark();
+        let local = local_settings(&settings, mark, watch);
+        if local != local_settings(&before, mark, watch) {
+            self.local.set_settings(local);
         }
         if let Some(delivery) = self.delivery() {
+            if let Some(tuning) = &delivery.tuning {
+                *lock(tuning) = host_tuning(&settings, watch);
+            }
             delivery.handle.set_settings(crate::delivery::courier_settings(self, own_name, watch)).await;
+            if before.parallel != settings.parallel {
+                delivery.renew.notify_one();
+            }
+            // What the hub keeps, and for how long, may be another question now.
+            crate::delivery::members_changed(self);
         }
         if let Some(spoke) = self.spoke() {
             spoke.tuning.send_replace(host_tuning(&settings, watch));
-            let part = Part { ours: own_name, theirs: &spoke.hub_name, source: self.source() };
+            let may_write = *lock(&self.access) == Access::Write;
+            let (theirs, source) = (spoke.hub_name.as_str(), self.source());
+            let part = Part { ours: own_name, theirs, source, may_write };
             let (pair, trigger, rescan) = pair_settings(&settings, part, self.tracking())?;
             spoke.driver.send(Command::Settings(Box::new(pair), trigger, rescan)).await.map_err(stopped)?;
         }
@@ -354,12 +381,19 @@ fn pair_settings(
 ) -> Result<(PairSettings, Trigger, Duration), ApiError> {
     let matcher = evenfold_fs::matcher::Matcher::new(&settings.select())
         .map_err(|error| ApiError::new(ErrorCode::Setting, error.to_string()))?;
+    let stop_on_error = settings.on_error == settings::OnError::Stop;
     let pair = PairSettings {
         policy: settings.policy(part),
         guard: settings.guard(),
         takes_part: Arc::new(move |path: &RelPath, is_dir| matcher.takes_part(path, is_dir)),
         tracking,
-        limit: BATCH,
+        // Where nothing may follow a failure, everything goes by itself.
+        limit: if stop_on_error { Limit { files: 1, ..BATCH } } else { BATCH },
+        habits: Habits {
+            settle: crate::delivery::micros(settings.settle),
+            thorough: settings.verify == settings::Verify::Full,
+            stop_on_error,
+        },
     };
     let trigger = match settings.trigger {
         settings::Trigger::Watch => Trigger::Watch,
@@ -378,7 +412,7 @@ enum Far {
 }
 
 /// What a folder on a host obeys.
-fn host_tuning(settings: &Settings, watch: bool) -> stock::Tuning {
+pub(crate) fn host_tuning(settings: &Settings, watch: bool) -> stock::Tuning {
     let LocalSettings { select, rules, watch, .. } = local_settings(settings, Mark::Look, watch);
     let keep = evenfold_fs::versions::Keep { age: settings.versions_keep, bytes: settings.versions_max };
     stock::Tuning {
@@ -393,6 +427,7 @@ fn host_tuning(settings: &Settings, watch: bool) -> stock::Tuning {
     }
 }
 
+#[allow(clippy::too_many_arguments)]
 fn start_spoke(
     row: &RelationshipRow,
     settings: &Settings,
@@ -401,8 +436,10 @@ fn start_spoke(
     hub_name: String,
     far: Far,
     around: &Surroundings,
+    occasions: &Arc<Notify>,
 ) -> Result<Spoke, ApiError> {
-    let part = Part { ours: &around.own_name, theirs: &hub_name, source: source_of(&row.role) };
+    let may_write = around.access == Access::Write;
+    let part = Part { ours: &around.own_name, theirs: &hub_name, source: source_of(&row.role), may_write };
     let (pair, mut trigger, rescan) =
         pair_settings(settings, part, tracking_of(settings.kind, &around.marks))?;
     if !around.watch {
@@ -415,6 +452,7 @@ fn start_spoke(
         relationship: row.id,
         ours: around.own_name.clone(),
         theirs: hub_name.clone(),
+        occasions: Arc::clone(occasions),
     };
     let progress = Arc::new(Progress::default());
     let pair =

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use evenfold_ssh::PeerKey;
 
+use crate::access::access_told;
 use crate::api::{Event, Setting};
 use crate::node::Node;
 use crate::record::now_micros;
@@ -130,6 +131,8 @@ async fn fetch_settings(node: &Weak<Node>, relationship: &Weak<Relationship>) ->
         let shared: Vec<Setting> =
             serde_json::from_str(&share.settings).map_err(|error| error.to_string())?;
         let id = relationship.row().id.to_string();
+        let access = access_told(&share);
+        node.adopt_access(&relationship, access).await.map_err(|error| error.to_string())?;
         node.remember_hub_folder(&id, &share.folder).await.map_err(|error| error.to_string())?;
         node.adopt_shared_settings(&relationship, &shared).await.map_err(|error| error.to_string())
     };

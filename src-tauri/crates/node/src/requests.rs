@@ -9,6 +9,8 @@
 //! | `scans` | any → peer | when the peer looked at its folder: a list of [`ScanInfo`] |
 //! | `settle` | spoke → hub | has the hub ask all other spokes for a cycle |
 //! | `settings` | hub → spoke | new settings of the relationship |
+//! | `access` | hub → spoke | what the spoke may do with the hub's folder |
+//! | `clock` | any → peer | what the peer's clock shows: its [`ClockAnswer`] |
 //! | `delivery`, `delivery-news` | member ↔ hub | see `crate::delivery` |
 //! | `neighbours` | any → peer | whom the peer would connect it with through itself: a list of `Neighbour` |
 //! | `adopt` | any → peer | asks the peer to join a share with a folder of its own |
@@ -22,13 +24,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use crate::access::AccessRequest;
 use crate::api::{ApiError, Check, ErrorCode, Join, PathText, Restored, ScanInfo, Setting, Synced, Why};
+use crate::clocks::ClockAnswer;
 use crate::node::{Node, db};
 use crate::preview::{RoomRequest, room};
 use crate::relationship::Relationship;
 use crate::remote::REFUSED;
 use crate::serving::node_client;
-use crate::settings::{Kind, Settings};
+use crate::settings::{Access, Kind, Settings};
 use crate::windows::WindowRequest;
 
 /// How long a hub waits for one spoke's cycle. A first sync may be long; whoever asked can stop waiting.
@@ -170,6 +174,18 @@ pub(crate) async fn answer(
             let adopted = node.adopt_shared_settings(&relationship, &request.settings).await;
             adopted.map_err(remote)?;
             Ok(b"{}".to_vec())
+        }
+        "access" => {
+            let request: AccessRequest = serde_json::from_slice(payload).map_err(malformed)?;
+            let relationship = with_hub(node, peer, request.relationship)?;
+            // A word that is not known gives no right to write.
+            let access = Access::from_word(&request.access).unwrap_or(Access::Read);
+            node.adopt_access(&relationship, access).await.map_err(remote)?;
+            Ok(b"{}".to_vec())
+        }
+        "clock" => {
+            let answer = ClockAnswer { now: crate::record::now_micros() };
+            serde_json::to_vec(&answer).map_err(malformed)
         }
         "window" => {
             let request: WindowRequest = serde_json::from_slice(payload).map_err(malformed)?;

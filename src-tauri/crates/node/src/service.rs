@@ -49,6 +49,10 @@ impl Service for NodeService {
             Request::RelEdit { relationship, settings } => {
                 Reply::Relationship(node.rel_edit(&relationship, &settings).await?)
             }
+            Request::RelAccess { relationship, member, access } => {
+                let change = member.as_deref().zip(access.as_deref());
+                Reply::Relationship(node.rel_access(&relationship, change).await?)
+            }
             Request::RelPause { relationship } => done(node.rel_pause(&relationship, true).await)?,
             Request::RelResume { relationship } => done(node.rel_pause(&relationship, false).await)?,
             Request::RelRemove { relationship } => done(node.rel_remove(&relationship).await)?,

@@ -4,13 +4,14 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use evenfold_ssh::{Connection, PeerKey, Remote, Stream};
-use evenfold_store::{MemberRow, Pause, Permission};
+use evenfold_store::{MemberRow, Pause};
 use evenfold_wire::{
     Incoming, NodeClient, NodeHandler, NodeHello, Purpose, RemoteError, Role, Share, ShareRef,
 };
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use crate::access::{permission_at_joining, permissions_told};
 use crate::addresses;
 use crate::api::Event;
 use crate::hub::HubView;
@@ -51,6 +52,7 @@ async fn greet(node: &Weak<Node>, connection: &Arc<Connection>) {
         connection.dialled().then(|| connection.remote().address()).flatten().map(|at| at.to_string());
     note_seen(&strong, &peer, dialled_at.as_deref()).await;
     strong.tell(Event::Peers);
+    drop(crate::clocks::measure_beside(node, connection));
     if connection.dialled() {
         let (node, connection) = (Weak::clone(node), Arc::clone(connection));
         tokio::spawn(async move {
@@ -179,15 +181,13 @@ async fn hub_view(
     }
     let failed = |error: evenfold_store::StoreError| RemoteError::new("store", error.to_string(), "");
     let row = node.store.peers().get(peer.as_bytes()).await.map_err(failed)?.ok_or_else(no_such_share)?;
-    let member = node.store.members().get(id, peer.as_bytes()).await.map_err(failed)?;
     let view = HubView {
         local: Arc::clone(&relationship.local),
         store: Arc::clone(&node.store),
         relationship: id,
         peer: *peer.as_bytes(),
         peer_name: row.name,
-        // Before it joins, a peer may look, for the preview, and change nothing.
-        may_write: member.is_some_and(|member| member.permission == Permission::ReadWrite),
+        shared: Arc::downgrade(&relationship),
     };
     let paused = relationship.served.until_paused();
     Ok((view, Arc::clone(&relationship.limits), paused))
@@ -205,16 +205,24 @@ impl PeerView {
     }
 }
 
-fn share_of(relationship: &Relationship) -> Share {
+/// Describes a relationship to a peer, with what the peer may do in it or, before it joins, could.
+async fn share_for(node: &Node, relationship: &Relationship, peer: &PeerKey) -> Result<Share, RemoteError> {
     let row = relationship.row();
-    Share {
+    let permission = async {
+        match node.store.members().get(row.id, peer.as_bytes()).await? {
+            Some(member) => Ok(member.permission),
+            None => permission_at_joining(&node.store, row.id, peer, &relationship.settings()).await,
+        }
+    };
+    let permission = permission.await.map_err(|error| RemoteError::new("store", error.to_string(), ""))?;
+    Ok(Share {
         id: row.id.as_u128(),
         name: row.name,
         kind: row.kind,
         settings: row.settings,
-        permissions: vec!["rw".to_owned()],
+        permissions: permissions_told(permission),
         folder: row.root.to_string_lossy().into_owned(),
-    }
+    })
 }
 
 fn shares(node: &Node) -> Vec<Arc<Relationship>> {
@@ -224,7 +232,12 @@ fn shares(node: &Node) -> Vec<Arc<Relationship>> {
 #[async_trait]
 impl NodeHandler for PeerView {
     async fn list_shares(&self) -> Result<Vec<Share>, RemoteError> {
-        Ok(shares(&*self.node()?).iter().map(|relationship| share_of(relationship)).collect())
+        let node = self.node()?;
+        let mut list = Vec::new();
+        for relationship in shares(&node) {
+            list.push(share_for(&node, &relationship, &self.peer).await?);
+        }
+        Ok(list)
     }
 
     async fn join(&self, share: ShareRef, role: Role, path: String) -> Result<Share, RemoteError> {
@@ -243,10 +256,9 @@ impl NodeHandler for PeerView {
             Role::Source => "source",
             Role::Destination => "destination",
         };
-        let one_way = relationship.settings().flow == crate::settings::Flow::OneWay;
-        // Who only receives has no reason to write here.
-        let permission =
-            if one_way && role != "source" { Permission::ReadOnly } else { Permission::ReadWrite };
+        let settings = relationship.settings();
+        let permission = permission_at_joining(&node.store, id, &self.peer, &settings).await;
+        let permission = permission.map_err(|error| RemoteError::new("store", error.to_string(), ""))?;
         let member = MemberRow {
             relationship: id,
             peer: *self.peer.as_bytes(),
@@ -267,7 +279,7 @@ impl NodeHandler for PeerView {
         put.map_err(|error| RemoteError::new("store", error.to_string(), ""))?;
         crate::delivery::members_changed(&relationship);
         node.tell(Event::Relationship { id: id.to_string() });
-        Ok(share_of(&relationship))
+        share_for(&node, &relationship, &self.peer).await
     }
 
     async fn leave(&self, relationship: u128) -> Result<(), RemoteError> {
@@ -283,8 +295,10 @@ impl NodeHandler for PeerView {
     }
 
     async fn describe(&self, relationship: u128) -> Result<Share, RemoteError> {
-        let found = self.node()?.by_id(Uuid::from_u128(relationship));
-        found.filter(|r| matches!(r.part, RunningPart::Hub)).map(|r| share_of(&r)).ok_or_else(no_such_share)
+        let node = self.node()?;
+        let found = node.by_id(Uuid::from_u128(relationship));
+        let found = found.filter(|r| matches!(r.part, RunningPart::Hub)).ok_or_else(no_such_share)?;
+        share_for(&node, &found, &self.peer).await
     }
 
     async fn hello(&self, peer: NodeHello) -> Result<NodeHello, RemoteError> {

@@ -4,6 +4,7 @@
 //! also be set for one endpoint ([`Key::scope`]); its settings are laid over those of the relationship with
 //! [`Settings::with`].
 
+mod effect;
 mod error;
 mod key;
 mod kind;
@@ -14,13 +15,14 @@ mod value;
 
 use std::time::Duration;
 
+pub use effect::Stage;
 pub use error::SettingError;
 pub use key::{Key, Scope, check_endpoint_keys};
 pub use kind::Kind;
 pub use policy::Part;
 pub use rate::{Days, Rate, Timetable};
 pub use value::{
-    Argv, Conflict, Deliver, Executor, Flow, Hooks, OnError, Program, Resend, Reserve, Trigger, Unit, Verify,
+    Access, Argv, Conflict, Deliver, Executor, Flow, Hooks, OnError, Program, Resend, Reserve, Trigger, Unit, Verify,
 };
 
 use evenfold_core::{Deletion, Guard};
@@ -50,6 +52,10 @@ pub struct Settings {
     pub exclude: Vec<String>,
     /// Whether names that begin with a dot take part.
     pub hidden: bool,
+    /// Files of fewer bytes take no part; no limit if `None`.
+    pub size_min: Option<u64>,
+    /// Files of more bytes take no part; no limit if `None`.
+    pub size_max: Option<u64>,
     /// How long an item must be unchanged before it is considered.
     pub settle: Duration,
     /// Who carries an item over.
@@ -86,6 +92,8 @@ pub struct Settings {
     pub scrub: Option<Duration>,
     /// What is started on a host that is reached as `ssh://`; only SFTP is used if `None`.
     pub host_program: Option<Program>,
+    /// What a machine that joins from now on may do, until its access is changed.
+    pub access: Access,
 }
 
 impl Settings {
@@ -104,6 +112,8 @@ impl Settings {
             include: Vec::new(),
             exclude: Vec::new(),
             hidden: true,
+            size_min: None,
+            size_max: None,
             settle: Duration::ZERO,
             executor: Executor::Builtin,
             verify: Verify::Fast,
@@ -122,6 +132,7 @@ impl Settings {
             rescan: Some(Duration::from_secs(600)),
             scrub: None,
             host_program: Some(Program::default()),
+            access: Access::Write,
         };
         // What lands in a drop folder is often still being written when it is first seen.
         let once = Settings {

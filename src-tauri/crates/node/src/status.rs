@@ -1,17 +1,22 @@
 //! What state everything is in. Honest above all: "in sync" only where digests were compared, "unknown" where
 //! a side cannot be asked.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use evenfold_core::diff::{Drift, Finding};
 use evenfold_core::safety::Halt;
-use evenfold_core::{ProblemKind, Side};
+use evenfold_core::{Blocked, Reason, Side};
 use evenfold_engine::driver::State;
 use evenfold_engine::{CycleError, CycleReport, Ending, EndpointError};
 use evenfold_ssh::PeerKey;
 use serde::{Deserialize, Serialize};
 
+use crate::access;
 use crate::api::{
     ApiError, DriftInfo, EndpointStatus, ErrorInfo, HaltInfo, PathText, RelationshipStatus, Status,
 };
+use crate::clocks::FAR_APART;
 use crate::local::lock;
 use crate::node::{Node, db};
 use crate::peers::time_text;
@@ -34,11 +39,15 @@ pub(crate) struct SpokeState {
 }
 
 impl Node {
-    pub(crate) async fn status(&self, wanted: Option<&str>) -> Result<Status, ApiError> {
+    pub(crate) async fn status(self: &Arc<Self>, wanted: Option<&str>) -> Result<Status, ApiError> {
         let chosen = match wanted {
             Some(wanted) => vec![self.find(wanted)?],
             None => self.all(),
         };
+        // Nobody waits for a clock; what it shows is told the next time.
+        let peers = self.store.peers().list().await.map_err(db)?;
+        let keys: Vec<PeerKey> = peers.iter().map(|peer| PeerKey::from_bytes(peer.key)).collect();
+        self.measure_clocks(&keys, Duration::ZERO).await;
         let mut relationships = Vec::new();
         for relationship in chosen {
             relationships.push(self.relationship_status(&relationship).await?);
@@ -97,7 +106,7 @@ impl Node {
                 .then(|| told.verified_at.or(row.last_verified).or(Some(row.created)).and_then(time_text))
                 .flatten(),
             endpoints: vec![
-                self.own_endpoint(&row),
+                EndpointStatus { access: own_access(relationship), ..self.own_endpoint(&row) },
                 EndpointStatus {
                     node: theirs.to_owned(),
                     role: match (row.role.as_str(), &spoke.hub) {
@@ -115,13 +124,17 @@ impl Node {
                         last_seen.and_then(time_text)
                     },
                     way,
+                    access: None,
                 },
             ],
             drift: known.then_some(told.drift).flatten(),
             progress: running.then(|| Meter::default().read(&spoke.progress)),
             conflicts: told.conflicts,
             problems: told.problems,
-            error: self.error_of(spoke, &state),
+            error: match self.error_of(spoke, &state).or_else(|| hook_error(relationship)) {
+                None => self.clock_error(spoke.hub.as_slice()).await,
+                error => error,
+            },
             retry_at: state.retry_in.and_then(|wait| time_text(now_micros() + wait.as_micros() as i64)),
             paused_until: paused_until(&row),
             deliveries: None,
@@ -136,6 +149,7 @@ impl Node {
             online: true,
             last_seen: time_text(now_micros()),
             way: None,
+            access: None,
         }
     }
 
@@ -174,14 +188,30 @@ impl Node {
         })
     }
 
+    /// Warns of the clock that is furthest from ours, where that may surprise somebody.
+    async fn clock_error(&self, peers: &[PeerKey]) -> Option<ErrorInfo> {
+        let far = |ahead: &i64| ahead.unsigned_abs() > FAR_APART.as_secs();
+        let clocks = peers.iter().filter_map(|peer| Some((peer, self.clocks.ahead(peer).filter(far)?)));
+        let (peer, ahead) = clocks.max_by_key(|(_, ahead)| ahead.unsigned_abs())?;
+        let name = self.name_of(crate::delivery::party(peer)).await;
+        Some(ErrorInfo {
+            code: "clock".to_owned(),
+            message: format!("the clock of {name} is {}; syncing goes on", crate::clocks::words(ahead)),
+            hint: "set the clocks right on both machines (NTP): the newer of two versions is told by them"
+                .to_owned(),
+        })
+    }
+
     async fn hub_status(&self, relationship: &Relationship) -> Result<RelationshipStatus, ApiError> {
         use evenfold_engine::Endpoint as _;
         let row = relationship.row();
         let mut endpoints = vec![self.own_endpoint(&row)];
         let mut told: Vec<SpokeState> = Vec::new();
+        let mut members = Vec::new();
         for member in self.store.members().list(row.id).await.map_err(db)? {
             let key = PeerKey::from_bytes(member.peer);
             let online = self.network.connection(&key).is_some();
+            members.push(key);
             let peer = self.store.peers().get(&member.peer).await.map_err(db)?;
             let reported =
                 member.state.as_deref().and_then(|text| serde_json::from_str::<SpokeState>(text).ok());
@@ -191,6 +221,8 @@ impl Node {
                 // What it said last was true then.
                 state.state = "unknown".to_owned();
             }
+            let access =
+                access::shown(access::access_of(member.permission), &member.role, &relationship.settings());
             endpoints.push(EndpointStatus {
                 node: peer.as_ref().map_or_else(|| key.fingerprint(), |peer| peer.name.clone()),
                 role: member.role,
@@ -202,6 +234,7 @@ impl Node {
                     peer.and_then(|peer| peer.last_seen).or(member.last_seen).and_then(time_text)
                 },
                 way: self.unusual_way_to(&key).await?,
+                access,
             });
             told.push(state);
         }
@@ -242,7 +275,10 @@ impl Node {
             progress: None,
             conflicts: told.iter().map(|state| state.conflicts).max().unwrap_or(0).max(copies),
             problems: told.iter().map(|state| state.problems).sum::<u64>().max(unknown),
-            error: None,
+            error: match hook_error(relationship) {
+                None => self.clock_error(&members).await,
+                error => error,
+            },
             retry_at: None,
             paused_until: paused_until(&row),
             deliveries: None,
@@ -289,7 +325,9 @@ pub(crate) fn own_folder_halt(error: &EndpointError, machine: &str) -> HaltInfo 
 pub(crate) fn spoke_state(state: &State, source: Side, [ours, theirs]: [&str; 2]) -> SpokeState {
     let last = state.last.as_deref();
     let conflicts = last.map_or(0, |report| report.conflict_copies + report.plan.conflicts.len() as u64);
-    let problems = last.map_or(0, |report| report.blocked.len() as u64);
+    // What only has to hold still is no problem.
+    let is_problem = |blocked: &&Blocked| blocked.reason != Reason::Settling;
+    let problems = last.map_or(0, |report| report.blocked.iter().filter(is_problem).count() as u64);
     let word = if state.paused {
         "paused"
     } else if state.halt.is_some() {
@@ -332,7 +370,7 @@ fn summary(drift: &Drift) -> DriftInfo {
     let counted: Vec<_> = drift
         .items
         .iter()
-        .filter(|item| !matches!(item.finding, Finding::Error(_, ProblemKind::Special)))
+        .filter(|item| !matches!(item.finding, Finding::Error(_, kind) if kind.takes_no_part()))
         .collect();
     let now = now_micros() / 1_000_000;
     let oldest = counted.iter().filter_map(|item| item.changed).map(|changed| changed.secs).min();
@@ -343,7 +381,7 @@ fn summary(drift: &Drift) -> DriftInfo {
     }
 }
 
-fn error_code(error: &CycleError) -> &'static str {
+pub(crate) fn error_code(error: &CycleError) -> &'static str {
     match error {
         CycleError::Endpoint(_, EndpointError::Offline(_)) => "offline",
         CycleError::Endpoint(_, EndpointError::Refused(_)) => "refused",
@@ -352,6 +390,23 @@ fn error_code(error: &CycleError) -> &'static str {
         CycleError::PlanOutdated => "plan-outdated",
         CycleError::Paused => "paused",
     }
+}
+
+fn hook_error(relationship: &Relationship) -> Option<ErrorInfo> {
+    let (path, error) = relationship.hooks.get()?.failing().into_iter().next()?;
+    let about = if path.is_root() { "the relationship".to_owned() } else { path.to_string() };
+    Some(ErrorInfo {
+        code: "hook".to_owned(),
+        message: format!("a hook for {about} failed: {error}; what was synced stays synced"),
+        hint: "it is tried again by itself".to_owned(),
+    })
+}
+
+/// Returns what this node may do with the hub's folder, where there is a hub.
+pub(crate) fn own_access(relationship: &Relationship) -> Option<String> {
+    let row = relationship.row();
+    let access = *lock(&relationship.access);
+    row.hub.and_then(|_| access::shown(access, &row.role, &relationship.settings()))
 }
 
 /// Returns when the pause of a relationship ends by itself, RFC 3339.

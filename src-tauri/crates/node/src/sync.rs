@@ -22,6 +22,9 @@ use crate::versions::rel_path;
 /// How often a running cycle tells how far it is: four times a second at most.
 const TELL_PROGRESS: Duration = Duration::from_millis(250);
 
+/// How much longer than ten times their own time items are waited for that have to hold still before they travel.
+const SETTLING: Duration = Duration::from_secs(60);
+
 /// How often hub and spokes are gone through until nobody has anything new for the others.
 const ROUNDS: usize = 4;
 
@@ -55,7 +58,8 @@ impl Node {
             if dry_run {
                 self.dry_run(&relationship, events).await
             } else {
-                self.sync_all(&relationship, events).await
+                let synced = self.sync_all(&relationship, events).await?;
+                self.run_hooks(&relationship, synced).await
             }
         };
         match timeout {
@@ -65,6 +69,18 @@ impl Node {
                 Err(_) => Ok(synced("timeout", self.relationship_status(&relationship).await?)),
             },
         }
+    }
+
+    /// Waits for the commands that a cycle was an occasion for. What was synced stays synced if one fails, but the work
+    /// was not done completely.
+    async fn run_hooks(&self, relationship: &Relationship, synced: Synced) -> Result<Synced, ApiError> {
+        let Some(hooks) = relationship.hooks.get() else { return Ok(synced) };
+        if !hooks.until_idle(self, relationship).await {
+            return Ok(synced);
+        }
+        let status = self.relationship_status(relationship).await?;
+        let outcome = if synced.outcome == "equal" { "failed".to_owned() } else { synced.outcome };
+        Ok(Synced { outcome, status, ..synced })
     }
 
     async fn dry_run(
@@ -232,9 +248,24 @@ impl Node {
         let Some(spoke) = relationship.spoke() else {
             return Err(ApiError::new(ErrorCode::Internal, "a hub has no pair of its own"));
         };
-        match self.run_cycle(relationship, look, permission, scope.clone(), events).await {
-            Ok(report) => self.answer(relationship, spoke, &scope, &report).await,
-            Err(error) => self.failure(relationship, spoke, error).await,
+        let begun = tokio::time::Instant::now();
+        let (mut files, mut bytes) = (0, 0);
+        loop {
+            let cycle = self.run_cycle(relationship, look, permission, scope.clone(), events.clone());
+            let report = match cycle.await {
+                Ok(report) => report,
+                Err(error) => return self.failure(relationship, spoke, error).await,
+            };
+            (files, bytes) = (files + report.files, bytes + report.bytes);
+            let patience = SETTLING + relationship.settings().settle.saturating_mul(10);
+            match report.settles_in.filter(|_| begun.elapsed() < patience) {
+                // What only has to hold still for a while is waited for, unless it never does.
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => {
+                    let answer = self.answer(relationship, spoke, &scope, &report).await?;
+                    return Ok(Synced { files, bytes, ..answer });
+                }
+            }
         }
     }
 

@@ -9,12 +9,13 @@ use evenfold_ssh::PeerKey;
 
 use crate::api::{ApiError, PathText, Why, WhyEndpoint};
 use crate::findings::problem_words;
+use crate::local::lock;
 use crate::node::{Node, db};
 use crate::peers::time_text;
 use crate::plans::halt_info;
 use crate::reasons::{EXCLUDED, Facts, IN_SYNC, NO_MEMBERS, UNKNOWN, Verdict, entry_at, judge, next_step};
 use crate::relationship::{Relationship, Spoke};
-use crate::settings::Trigger;
+use crate::settings::{Access, Trigger};
 use crate::text::{human_count, human_size, path_text};
 use crate::versions::{folder_failed, micros, rel_path};
 
@@ -89,6 +90,7 @@ impl Node {
             untracked: relationship.tracking().is_some()
                 && entry_at(&report.ours, path).is_none()
                 && own.is_some_and(|own| entry_at(&own.tree, path).is_some()),
+            read_only: *lock(&relationship.access) == Access::Read,
             ours: &self.name,
             theirs: &spoke.hub_name,
         };

@@ -335,6 +335,7 @@ mod tests {
             problems: Vec::new(),
             compared_at: 0,
             again: false,
+            settles_in: None,
         }
     }
 

@@ -29,11 +29,19 @@ pub struct Limits {
     /// Bytes in either direction after which new keys are agreed on: 1 GiB, RFC 4253's advice. An hour
     /// leads to new keys as well.
     pub rekey_after: usize,
-    /// Silence after which a keep-alive is sent: 15 s, below the common 30 s timeouts of NAT tables.
+    /// Silence after which a keep-alive is sent: 5 s, below the common 30 s timeouts of NAT tables. It and its answer
+    /// are some 200 bytes.
     pub keepalive_interval: Duration,
-    /// Unanswered keep-alives after which the connection is given up: 3, so a dead line is noticed
-    /// after a minute.
+    /// Keep-alives that may stay unanswered: 2, so whoever is silent for three intervals, 15 s, is given up.
     pub keepalive_max: usize,
+}
+
+impl Limits {
+    /// Gives up whoever is silent for so long, at least 3 s.
+    pub fn with_silence(self, silence: Duration) -> Self {
+        let keepalive_interval = (silence / 3).max(Duration::from_secs(1));
+        Limits { keepalive_interval, keepalive_max: 2, ..self }
+    }
 }
 
 impl Default for Limits {
@@ -47,8 +55,8 @@ impl Default for Limits {
             streams: 256,
             receive_budget: 32 << 20,
             rekey_after: 1 << 30,
-            keepalive_interval: Duration::from_secs(15),
-            keepalive_max: 3,
+            keepalive_interval: Duration::from_secs(5),
+            keepalive_max: 2,
         }
     }
 }

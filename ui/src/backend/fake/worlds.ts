@@ -79,6 +79,8 @@ const commonSettings: Setting[] = [
   ['exclude', 'node_modules/'],
   ['exclude', '*.tmp'],
   ['hidden', 'true'],
+  ['size.min', 'off'],
+  ['size.max', 'off'],
   ['settle', '0s'],
   ['executor', 'builtin'],
   ['verify', 'fast'],
@@ -100,6 +102,7 @@ const commonSettings: Setting[] = [
   ['guard.count', '500'],
   ['rescan', '10m'],
   ['scrub', '30d'],
+  ['access', 'write'],
 ]
 
 type Change = Partial<RelationshipStatus>

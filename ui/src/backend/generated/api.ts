@@ -241,7 +241,10 @@ online: boolean,
 /** When it was last heard of, RFC 3339. */
 last_seen: string | null,
 /** How it is reached, where that is not a plain connection between two nodes. */
-way?: WayInfo | null, } & Partial<PathText>;
+way?: WayInfo | null,
+
+/** What it may do with the hub's folder, `write` or `read`, where that is known; absent for the hub itself. */
+access?: string | null, } & Partial<PathText>;
 
 /** What an endpoint holds. */
 export type EndpointSummary = {
@@ -537,7 +540,10 @@ offline_since: string | null,
 /** Names of the relationships shared with it. */
 relationships: Array<string>,
 /** How it is connected now, if it is. */
-way?: WayInfo | null, };
+way?: WayInfo | null,
+
+/** How far its clock is ahead of ours, in seconds, where it was measured. */
+clock_offset_seconds?: number | null, };
 
 /** A folder that a peer offers. */
 export type PeerShare = {
@@ -651,6 +657,10 @@ hub: string | null,
 share: string | null,
 /** Members, where this node is the hub. */
 members: Array<string>,
+/** What this node may do with the hub's folder, `write` or `read`; absent at the hub. */
+access?: string | null,
+/** At the hub, what each member may do, `write` or `read`. */
+member_access?: { [key in string]: string },
 /** Whether it is paused. */
 paused: boolean,
 /** All settings, those of the kind's preset included. */
@@ -757,7 +767,13 @@ relationship: string, } | { "request": "rel-edit",
 /** Name or id. */
 relationship: string,
 /** Settings to change. */
-settings: Array<[string, string]>, } | { "request": "rel-pause",
+settings: Array<[string, string]>, } | { "request": "rel-access",
+/** Name or id. */
+relationship: string,
+/** Name or fingerprint of the member; nothing is changed if absent. */
+member?: string | null,
+/** `read`, `write`, or `default`: as the relationship's setting `access` says. */
+access?: string | null, } | { "request": "rel-pause",
 /** Name or id. */
 relationship: string, } | { "request": "rel-resume",
 /** Name or id. */

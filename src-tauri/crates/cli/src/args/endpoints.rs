@@ -135,6 +135,26 @@ Examples:
         #[command(flatten)]
         set: SetArgs,
     },
+    /// Show what each member may do with the hub's folder, or change it; where it is shared
+    #[command(after_help = "\
+A member that may only read gets everything; what is changed on it is reported there and never sent, and the hub \
+refuses it. For machines that will join: --set access=read
+
+Examples:
+  evenfold rel access photos
+  evenfold rel access photos laptop read
+  evenfold rel access photos laptop write
+  evenfold rel access photos laptop default        as the setting access says")]
+    Access {
+        /// Name or id
+        relationship: String,
+        /// The member: a paired machine
+        #[arg(requires = "access")]
+        member: Option<String>,
+        /// What it may do
+        #[arg(value_parser = ["read", "write", "default"])]
+        access: Option<String>,
+    },
     /// Give the passphrase of an encrypted SSH key, until the daemon ends: asked on a terminal, else read from the input
     #[command(after_help = "Example:\n  evenfold rel unlock")]
     Unlock,

@@ -49,6 +49,11 @@ pub(crate) async fn run(context: &mut Context, command: RelCommand) -> Result<Ex
             let changed = ask!(engine, Request::RelEdit { relationship, settings }, Relationship)?;
             shown(context, &changed, "Changed ")
         }
+        RelCommand::Access { relationship, member, access } => {
+            let mut engine = context.engine(Network::DialOnly).await?;
+            let found = ask!(engine, Request::RelAccess { relationship, member, access }, Relationship)?;
+            show_access(context, &found)
+        }
         RelCommand::Unlock => rel_host::unlock(context).await,
         RelCommand::Pause(arguments) => pause(context, arguments).await,
         RelCommand::Resume(arguments) => resume(context, arguments).await,
@@ -118,6 +123,32 @@ fn shown(context: &mut Context, one: &RelationshipInfo, done: &str) -> Result<Ex
         context.out.document(one)?;
     } else {
         note(Line::styled(Style::Good, done).then(Style::Strong, &one.name).then(Style::Plain, "."));
+    }
+    Ok(Exit::Done)
+}
+
+fn show_access(context: &mut Context, one: &RelationshipInfo) -> Result<Exit, ApiError> {
+    if context.out.is_json() {
+        context.out.document(&serde_json::json!({
+            "name": one.name, "access": one.access, "member_access": one.member_access,
+        }))?;
+    } else if let (Some(hub), Some(access)) = (&one.hub, &one.access) {
+        let words = if access == "read" { "may only read" } else { "may read and write" };
+        context
+            .out
+            .lines(vec![Line::plain(format!("This machine {words} what {hub} shares as {}.", one.name))])?;
+    } else if one.member_access.is_empty() {
+        note(format!("Nobody has joined {} yet.", one.name));
+    } else {
+        let rows: Vec<Vec<Line>> = one
+            .member_access
+            .iter()
+            .map(|(member, access)| {
+                let style = if access == "read" { Style::Attention } else { Style::Plain };
+                vec![Line::styled(Style::Strong, member), Line::styled(style, access)]
+            })
+            .collect();
+        context.out.lines(table(&rows))?;
     }
     Ok(Exit::Done)
 }

@@ -164,9 +164,13 @@ fn endpoint_row(endpoint: &EndpointStatus, now: Timestamp) -> Vec<Line> {
         }
         (false, None) => Line::styled(Style::Attention, "offline"),
     };
+    let role = match endpoint.access.as_deref() {
+        Some("read") => format!("{}, may only read", endpoint.role),
+        _ => endpoint.role.clone(),
+    };
     vec![
         Line::plain(format!("    {}", endpoint.node)),
-        Line::styled(Style::Faint, &endpoint.role),
+        Line::styled(Style::Faint, role),
         endpoint.path.as_ref().map_or("", |path| path.path.as_str()).into(),
         match &endpoint.way {
             Some(way) => seen.then(Style::Faint, format!(", {}", words::way(way))),
@@ -189,6 +193,7 @@ mod tests {
             online,
             last_seen: Some("2026-11-21T11:00:00Z".into()),
             way: None,
+            access: None,
         }
     }
 
@@ -247,6 +252,13 @@ mod tests {
         let said = said(one);
         let expected = "    nas   hub    /nas/photos   online, over SFTP ('evenfold' was not found there)";
         assert_eq!(said.last().unwrap(), expected);
+    }
+
+    #[test]
+    fn machine_that_may_only_read_is_told() {
+        let mut one = example();
+        one.endpoints[0].access = Some("read".into());
+        assert_eq!(said(one)[1], "    desk  spoke, may only read  /desk/photos  online");
     }
 
     #[test]

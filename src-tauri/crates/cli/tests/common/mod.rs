@@ -70,7 +70,9 @@ impl Output {
 /// Returns `evenfold` with an environment that does not depend on who runs the tests, on the given home.
 pub fn evenfold(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evenfold"));
-    for variable in ["HOME", "NAME", "LISTEN", "LOG", "LOG_SIZE", "NEARBY", "FORWARD", "FORWARD_LIMIT"] {
+    let settings =
+        ["HOME", "NAME", "LISTEN", "LOG", "LOG_SIZE", "NEARBY", "FORWARD", "FORWARD_LIMIT", "SILENCE"];
+    for variable in settings {
         command.env_remove(format!("EVENFOLD_{variable}"));
     }
     command.env("NO_COLOR", "1").env("TZ", "UTC").stdin(Stdio::null()).arg("--home").arg(home);

@@ -36,7 +36,7 @@ fn t34_set_up_of_hub_and_members_comes_from_files_and_a_second_time_changes_noth
     let spoke_file = spoke.folder("files").join("spoke.toml");
     let text = format!(
         "[[relationship]]\nname = \"code\"\nkind = \"two-way\"\nhub = \"desk\"\npath = {b:?}\n\
-         [relationship.settings]\nparallel = 2\n\n\
+         [relationship.settings]\n\"hook.timeout\" = \"2m\"\n\n\
          [[relationship]]\nname = \"project\"\nkind = \"manual\"\nhub = \"desk\"\npath = {clone:?}\ntracked = [\"Data\"]\n"
     );
     std::fs::write(&spoke_file, text).unwrap();

@@ -42,6 +42,11 @@ fn t24_killed_hub_is_unknown_since_and_exits_6() {
 fn t24_silent_hub_is_unknown_since_and_exits_6() {
     let pair = Pair::two_way(|a| write(a, "one", "1"));
     signal(pair.hub.process(), "STOP");
+    let silent = std::time::Instant::now();
+    // A command that asks it ends as soon as it counts as gone.
+    pair.spoke.run(["check", REL]).exits(6);
+    // Three keep-alives of 5 s, and as much again for a busy machine.
+    assert!(silent.elapsed() < std::time::Duration::from_secs(30), "{:?}", silent.elapsed());
     says_unknown(&pair);
     signal(pair.hub.process(), "CONT");
     write(&pair.b, "two", "2");
@@ -73,4 +78,47 @@ fn t24_share_that_nobody_joined_is_not_in_sync() {
     assert_eq!(status(&hub)["state"], "waiting");
     let check = hub.run(["check", REL, "--json"]).exits(6).json();
     assert_eq!(check["verified"], false, "{check}");
+}
+
+#[test]
+fn t24_how_long_a_machine_may_be_silent_is_a_setting() {
+    let hub = crate::common::TestNode::start("desk");
+    let spoke = crate::common::TestNode::start_as("nas", "127.0.0.1:0", &[], &[("EVENFOLD_SILENCE", "5s")]);
+    spoke.pair_with(&hub);
+    let a = hub.folder("a");
+    write(&a, "one", "1");
+    crate::rig::share(&hub, REL, &a, "two-way", &[]);
+    crate::rig::join(&spoke, &hub, REL);
+    signal(hub.process(), "STOP");
+    let silent = std::time::Instant::now();
+    eventually("the spoke says unknown", || status(&spoke)["state"] == "unknown");
+    assert!(silent.elapsed() < std::time::Duration::from_secs(14), "{:?}", silent.elapsed());
+    signal(hub.process(), "CONT");
+    eventually("it is in sync again", || status(&spoke)["state"] == "in-sync");
+    let shown = spoke.json(["config", "show", "--origin"]);
+    assert!(shown.to_string().contains("silence"), "{shown}");
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn t17_clock_that_is_wrong_is_told_by_status_doctor_and_peers() {
+    let mut pair = Pair::two_way(|a| write(a, "one", "1"));
+    assert!(status(&pair.spoke)["error"].is_null());
+    pair.hub.stop();
+    pair.hub.restart_with("EVENFOLD_TEST_CLOCK", &(3 * 24 * 3600).to_string());
+    write(&pair.a, "two", "2");
+    pair.until_same();
+    for (node, offset) in [(&pair.spoke, 259_200), (&pair.hub, -259_200)] {
+        eventually("the offset is measured", || {
+            let peers = node.json(["peer", "list"]);
+            let ahead = peers["peers"][0]["clock_offset_seconds"].as_i64();
+            ahead.is_some_and(|ahead| (ahead - offset).abs() <= 2)
+        });
+        assert_eq!(status(node)["error"]["code"], "clock", "{}", status(node));
+        let doctor = node.run(["doctor", "--json"]).json().to_string();
+        assert!(doctor.contains("clock of") && doctor.contains("3 d"), "{doctor}");
+    }
+    // It is a warning: everything goes on.
+    assert_eq!(status(&pair.spoke)["state"], "in-sync");
+    pair.sync();
 }

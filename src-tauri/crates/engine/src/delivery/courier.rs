@@ -4,6 +4,7 @@
 //! claim, begin transfers, confirm receipts. Transfers run beside the loop, so that a large item holds up nobody.
 
 mod fetch;
+mod host;
 mod send;
 
 pub use fetch::other_names;
@@ -52,6 +53,8 @@ pub enum Part {
     Source,
     /// It is the hub itself: what stands in its folder is offered to those who fetch it.
     Hub,
+    /// It sends what stands in its folder to a folder on a host that keeps no book: the book is here.
+    Host,
     /// It hands what stands in its folder to a command.
     Command(Arc<dyn Executor>),
     /// It fetches what is owed to it from the hub.
@@ -77,6 +80,8 @@ pub struct CourierSettings {
     pub trigger: Trigger,
     /// How often it looks at everything although nothing was seen.
     pub rescan: Duration,
+    /// Whether looking at everything means reading all contents again.
+    pub thorough: bool,
 }
 
 /// How a run ended.
@@ -367,7 +372,7 @@ impl Courier {
         self.book.refresh().await?;
         match self.part {
             Part::Destination => self.fetch(full, lanes).await,
-            Part::Source | Part::Hub | Part::Command(_) => self.send(full, lanes).await,
+            Part::Source | Part::Hub | Part::Host | Part::Command(_) => self.send(full, lanes).await,
         }
     }
 
@@ -389,7 +394,12 @@ impl Courier {
         matches!(self.part, Part::Command(_)) && self.link.borrow().is_none()
     }
 
-    /// Looks at our folder; `full` looks at everything.
+    /// Returns how everything is looked at.
+    fn everything(&self) -> Extent {
+        if self.settings.thorough { Extent::Deep } else { Extent::Full }
+    }
+
+    /// Looks at our folder.
     async fn look(&mut self, extent: Extent) -> Result<Snapshot, Trouble> {
         self.ours.scan(extent, &[]).await.map_err(|error| Trouble::Endpoint(Side::Ours, error))
     }
@@ -474,7 +484,7 @@ impl Courier {
                 _ => {}
             }
         }
-        let unreadable = !self.state.borrow().unreadable.is_empty();
+        let unreadable = self.state.borrow().unreadable.iter().any(|(_, kind)| !kind.takes_no_part());
         Some(match () {
             () if failed || unreadable => Finish::Failed,
             () if waits => Finish::Waiting,

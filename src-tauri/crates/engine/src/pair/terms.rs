@@ -1,6 +1,7 @@
 //! The terms of a cycle: what it obeys, how closely it looks, what it may do, and what it reports.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use evenfold_core::batch::Limit;
 use evenfold_core::diff::{Drift, compare};
@@ -10,7 +11,7 @@ use evenfold_core::safety::Halt;
 use evenfold_core::select::filter;
 use evenfold_core::snapshot::{Extent, Problem};
 use evenfold_core::tracking::Tracking;
-use evenfold_core::{Digest, Dir, ProblemKind, RelPath};
+use evenfold_core::{Digest, Dir, RelPath};
 
 use crate::ports::{EndpointError, StoreError};
 
@@ -30,6 +31,19 @@ pub struct PairSettings {
     pub tracking: Option<Arc<Tracking>>,
     /// How much one batch may hold.
     pub limit: Limit,
+    /// How it goes about it.
+    pub habits: Habits,
+}
+
+/// How a pair goes about its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Habits {
+    /// How long what would travel by itself must have been the same, in microseconds.
+    pub settle: i64,
+    /// Whether looking at everything means reading all contents again.
+    pub thorough: bool,
+    /// Whether no batch is begun after something was refused, until the next cycle.
+    pub stop_on_error: bool,
 }
 
 /// How closely a cycle looks.
@@ -110,6 +124,8 @@ pub struct CycleReport {
     pub compared_at: i64,
     /// Whether another cycle soon has something to do.
     pub again: bool,
+    /// After which time something will have held still for long enough to travel.
+    pub settles_in: Option<Duration>,
 }
 
 impl CycleReport {
@@ -145,7 +161,8 @@ pub enum CycleError {
 /// Says how a cycle ends that leaves `plan` to do and was refused some paths.
 pub(super) fn ending_of(plan: &Plan, refused: &[Blocked], conflict_copies: u64) -> Ending {
     let stands_in_the_way = |blocked: &Blocked| {
-        !matches!(blocked.reason, Reason::DeletionIgnored | Reason::Problem(_, ProblemKind::Special))
+        !matches!(&blocked.reason, Reason::DeletionIgnored)
+            && !matches!(&blocked.reason, Reason::Problem(_, kind) if kind.takes_no_part())
     };
     if !plan.conflicts.is_empty() || conflict_copies > 0 {
         Ending::Conflicts

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use evenfold_core::path::MAX_PATH;
+use evenfold_core::select::Sizes;
 use evenfold_core::{Entry, Mode, Mtime, Name, ProblemKind, RelPath, Symlink};
 
 use super::draft::{Draft, Drafted, Leaf, Prev, Read, Slot, SubDir};
@@ -318,6 +319,9 @@ impl<D: Disk> Scan<'_, D> {
                     Err(error) => unknown(kind_of(error.kind()), error.to_string()),
                 },
             },
+            Kind::File if !self.matcher.sizes().allow(stat.size) => {
+                unknown(ProblemKind::SizeLimit, size_limit(stat.size, self.matcher.sizes()))
+            }
             Kind::File => self.look_at_file(path, &name, stat, was),
         }
     }
@@ -373,5 +377,13 @@ impl<D: Disk> Scan<'_, D> {
             }
             Entry::File(_) | Entry::Symlink(_) | Entry::Unknown(_) => {}
         }
+    }
+}
+
+/// Says why a file of this size takes no part.
+fn size_limit(size: u64, sizes: Sizes) -> String {
+    match sizes {
+        Sizes { max: Some(max), .. } if size > max => format!("it has {size} bytes, and {max} are the most"),
+        Sizes { min, .. } => format!("it has {size} bytes, and {} are the least", min.unwrap_or(0)),
     }
 }

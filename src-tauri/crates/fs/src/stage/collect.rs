@@ -112,7 +112,7 @@ impl<D: Disk> Walk<'_, '_, D> {
             (State::Odd(stat), Entry::File(file)) => {
                 // What is recorded is what stands there, so that the difference is seen and not sent again.
                 let file = File { mtime: stat.mtime, mode: stat.mode, ..*file };
-                Ok((Entry::File(file), Keys::Leaf(StatKey::written(stat))))
+                Ok((Entry::File(file), Keys::Leaf(StatKey::written(stat, self.site.disk.now()))))
             }
             (State::Failed(refusal), _) => Err((**refusal).clone()),
             (State::Stuck(refusal), _) => {

@@ -361,7 +361,7 @@ impl<'a, D: Disk> Bench<'a, D> {
         match moved {
             Ok(stat) => {
                 writer.progress.staged(1, 0);
-                self.outcomes.push((first, state(file, stat)));
+                self.outcomes.push((first, state(file, stat, writer.disk.now())));
                 for want in wants {
                     let state = self.copy(&own, &open.content, *want);
                     self.outcomes.push((*want, state));
@@ -397,7 +397,7 @@ impl<'a, D: Disk> Bench<'a, D> {
         match copied {
             Ok(stat) if Digest(*hasher.finalize().as_bytes()) == content.digest => {
                 writer.progress.staged(1, content.size);
-                state(file, stat)
+                state(file, stat, writer.disk.now())
             }
             Ok(_) => give_up(writer.disk, &own, Refusal::Damaged),
             Err(error) => give_up(writer.disk, &own, own::refusal(&error)),

@@ -5,7 +5,7 @@ use std::thread::{Scope, ScopedJoinHandle};
 
 use evenfold_core::apply::Refusal;
 use evenfold_core::transfer::SupplyFailure;
-use evenfold_core::{Digest, File, RelPath};
+use evenfold_core::{Digest, File, Mtime, RelPath};
 
 use super::layout::{Content, Layout, State, creation_refusal};
 use crate::apply::Progress;
@@ -112,7 +112,7 @@ impl<D: Disk> Writer<'_, D> {
         match written {
             Ok(stat) => {
                 self.progress.staged(1, file.size);
-                state(file, stat)
+                state(file, stat, self.disk.now())
             }
             Err(error) => {
                 drop(open);
@@ -141,10 +141,10 @@ pub(super) fn give_up<D: Disk>(disk: &D, place: &Place, refusal: Refusal) -> Sta
     }
 }
 
-/// Tells whether a file came out as wanted.
-pub(super) fn state(file: &File, stat: Stat) -> State {
+/// Tells whether a file came out as wanted. `now` is of about this moment.
+pub(super) fn state(file: &File, stat: Stat, now: Mtime) -> State {
     if stat.mtime == file.mtime && stat.mode == file.mode && stat.size == file.size {
-        State::Done(StatKey::written(&stat))
+        State::Done(StatKey::written(&stat, now))
     } else {
         State::Odd(Box::new(stat))
     }

@@ -199,7 +199,7 @@ impl<D: Disk> Transition<'_, D> {
         // The rename changed its change time. If it is not ours any more, its key must match nothing.
         let key = match (self.site.disk.stat(&live), &built.entry) {
             (Ok(stat), Entry::File(_)) if is_built(&stat, &built.entry, built.keys.own()) => {
-                StatKey::written(&stat)
+                StatKey::written(&stat, self.site.disk.now())
             }
             // The key of a link knows no time but that of its last change, so within the tick of the rename it would
             // not tell another link that a user made under the same name.
@@ -265,7 +265,7 @@ impl<D: Disk> Transition<'_, D> {
         // the content is read again at the next scan. A mere change of permission bits hides nothing.
         let untouched = Stat { mode: old.mode, ..stat };
         let key = if new.mtime == old.mtime && seen.is(&untouched) {
-            StatKey::written(&stat)
+            StatKey::written(&stat, self.site.disk.now())
         } else {
             StatKey::UNSURE
         };

@@ -78,6 +78,7 @@ fn options() -> Options {
         cache: Vec::new(),
         rules: Rules::default(),
         parallel: true,
+        counters: Default::default(),
     }
 }
 

@@ -122,6 +122,32 @@ fn epoch_is_kept_in_the_root_and_a_lost_one_reads_as_zero() {
 }
 
 #[test]
+fn root_restored_while_nobody_looked_begins_a_new_generation_once() {
+    use evenfold_fs::replica::RootCounters;
+    let folder = Folder::new();
+    let replica = folder.replica();
+    full(&replica);
+    assert_eq!(replica.root_counters(), RootCounters::default());
+    replica.count_change().unwrap();
+    replica.count_change().unwrap();
+    assert_eq!((full(&replica).epoch, replica.root_counters().changes), (0, 2), "users are no batches");
+    drop(replica);
+    let reopened = |epoch, changes| {
+        let counters = RootCounters { epoch, changes };
+        Replica::open(folder.disk(), Options { counters, ..options() }).unwrap()
+    };
+    // A database that knows less is none of the folder's business.
+    assert_eq!(full(&reopened(0, 1)).epoch, 0);
+    let replica = reopened(0, 3);
+    assert_eq!(full(&replica).epoch, 1 << 32, "fewer changes than were counted");
+    assert_eq!(replica.root_counters(), RootCounters { epoch: 1 << 32, changes: 3 });
+    assert_eq!(full(&replica).epoch, 1 << 32);
+    drop(replica);
+    assert_eq!(full(&reopened(1 << 32, 3)).epoch, 1 << 32, "said once");
+    assert_eq!(full(&reopened((1 << 32) + 5, 3)).epoch, 2 << 32, "fewer batches than were counted");
+}
+
+#[test]
 fn crash_before_the_marker_had_its_name_does_not_hinder_joining() {
     let folder = Folder::new();
     std::fs::create_dir(folder.at(".evenfold")).unwrap();

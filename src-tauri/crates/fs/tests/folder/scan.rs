@@ -213,7 +213,12 @@ fn rules_decide_what_is_looked_at() {
     for at in ["a.rs", "b.txt", "src/c.rs", "doc/d.txt", "target/e.rs", ".git/f.rs"] {
         folder.write(at, at);
     }
-    let select = Select { include: vec!["*.rs".into()], exclude: vec!["target/".into()], hidden: false };
+    let select = Select {
+        include: vec!["*.rs".into()],
+        exclude: vec!["target/".into()],
+        hidden: false,
+        ..Select::default()
+    };
     let replica = Replica::open(folder.disk(), Options { select, ..options() }).unwrap();
     let tree = full(&replica).tree;
     let names: Vec<String> = tree.children().iter().map(|child| child.name.to_string()).collect();
@@ -225,6 +230,28 @@ fn rules_decide_what_is_looked_at() {
         digest_at(&replica.scan(&paths(&["doc/new"])).unwrap().tree, "doc/new/g.rs"),
         Digest::of(b"g")
     );
+}
+
+#[test]
+fn file_beyond_the_size_limits_is_there_and_not_read() {
+    use evenfold_core::select::Sizes;
+    let folder = Folder::new();
+    for (at, size) in [("empty", 0), ("least", 2), ("most", 4), ("large", 5)] {
+        folder.write(at, "x".repeat(size));
+    }
+    let select = Select { sizes: Sizes { min: Some(2), max: Some(4) }, ..Select::default() };
+    let replica = Replica::open(folder.disk(), Options { select, ..options() }).unwrap();
+    let snapshot = full(&replica);
+    let beyond = Some(&Entry::Unknown(ProblemKind::SizeLimit));
+    for (at, expected) in [("empty", true), ("least", false), ("most", false), ("large", true)] {
+        assert_eq!(snapshot.tree.get(&path(at)) == beyond, expected, "{at}");
+    }
+    assert_eq!((snapshot.problems.len(), replica.counts().files), (2, 2));
+    assert!(snapshot.problems[1].detail.contains("5 bytes, and 4 are the most"), "{:?}", snapshot.problems);
+    folder.write("most", "xxxxx");
+    assert_eq!(replica.scan(&paths(&["most"])).unwrap().tree.get(&path("most")), beyond);
+    folder.write("most", "xxx");
+    assert_eq!(digest_at(&replica.scan(&paths(&["most"])).unwrap().tree, "most"), Digest::of(b"xxx"));
 }
 
 #[test]

@@ -68,6 +68,14 @@ pub struct RelationshipInfo {
     pub share: Option<String>,
     /// Members, where this node is the hub.
     pub members: Vec<String>,
+    /// What this node may do with the hub's folder, `write` or `read`; absent at the hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional = nullable))]
+    pub access: Option<String>,
+    /// At the hub, what each member may do, `write` or `read`.
+    #[serde(default)]
+    #[cfg_attr(feature = "ts", ts(optional, as = "Option<std::collections::BTreeMap<String, String>>"))]
+    pub member_access: std::collections::BTreeMap<String, String>,
     /// Whether it is paused.
     pub paused: bool,
     /// All settings, those of the kind's preset included.
@@ -212,6 +220,10 @@ pub struct EndpointStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional = nullable))]
     pub way: Option<WayInfo>,
+    /// What it may do with the hub's folder, `write` or `read`, where that is known; absent for the hub itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional = nullable))]
+    pub access: Option<String>,
 }
 
 /// Writes a path, or `"path": null`: whoever reads it finds the field in any case.
@@ -512,42 +524,4 @@ pub struct Folder {
     pub free_bytes: Option<u64>,
     /// Whether everything was counted; a very large folder is given up after some seconds.
     pub complete: bool,
-}
-
-/// A finding of the self-check.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-pub struct DoctorFinding {
-    /// `ok`, `warning`, `error`.
-    pub level: String,
-    /// What was checked.
-    pub check: String,
-    /// What was found.
-    pub message: String,
-    /// The next step.
-    pub hint: Option<String>,
-}
-
-/// What was dropped.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-pub struct GcReport {
-    /// Versions dropped.
-    pub versions: u64,
-    /// Bytes freed.
-    pub bytes: u64,
-    /// Leftovers of interrupted transfers dropped.
-    pub partials: u64,
-}
-
-/// A setting of the node.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-pub struct ConfigEntry {
-    /// Key.
-    pub key: String,
-    /// Value.
-    pub value: String,
-    /// `flag`, `environment`, `config.toml`, `default`.
-    pub origin: String,
 }

@@ -24,6 +24,10 @@ pub struct PeerInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional = nullable))]
     pub way: Option<WayInfo>,
+    /// How far its clock is ahead of ours, in seconds, where it was measured.
+    #[serde(default)]
+    #[cfg_attr(feature = "ts", ts(optional = nullable))]
+    pub clock_offset_seconds: Option<i64>,
 }
 
 /// A measured way to a peer.

@@ -33,6 +33,7 @@ fn flag_wins_over_environment_over_file_over_default() {
         ("nearby", "on", "default"),
         ("forward", "off", "default"),
         ("forward_limit", "20MB/s", "default"),
+        ("silence", "15s", "default"),
     ];
     assert_eq!(shown, expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())));
 }

@@ -5,16 +5,17 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use evenfold_core::delivery::{Key, Ledger, Party, Row, State};
+use evenfold_core::delivery::{Key, Ledger, Party, Row, State, Wait};
 use evenfold_core::{Digest, RelPath};
 use evenfold_engine::backoff::Backoff;
 use evenfold_engine::delivery::command::run;
-use evenfold_store::{HookRun, LedgerRow};
+use evenfold_store::{HookRun, LedgerRow, StoreError};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use super::executor::subject;
 use crate::api::ApiError;
+use crate::hooks::Asked;
 use crate::local::lock;
 use crate::node::{Node, db};
 use crate::record::now_micros;
@@ -85,6 +86,39 @@ impl Hooks {
         Ok(hooks)
     }
 
+    /// The hooks of a relationship that does not deliver; what they are for is found elsewhere.
+    pub(crate) fn of_pair(node: &Arc<Node>, relationship: &Arc<Relationship>) -> Arc<Hooks> {
+        Arc::new(Hooks {
+            node: Arc::downgrade(node),
+            relationship: Arc::downgrade(relationship),
+            me: node.as_party(),
+            wake: Notify::new(),
+            seen: Mutex::new(0),
+            saved: Mutex::new(0),
+            state: watch::Sender::new(HookState::default()),
+        })
+    }
+
+    /// Asks for commands; one whose id was used before is not asked for again. Durable when it returns.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub(crate) async fn ask(&self, asked: &[Asked]) -> Result<(), StoreError> {
+        let (Some(node), Some(relationship)) = (self.node.upgrade(), self.relationship.upgrade()) else {
+            return Ok(());
+        };
+        if asked.is_empty() {
+            return Ok(());
+        }
+        // Arguments are text and can always be written.
+        let text = |argv: &Argv| serde_json::Value::from(argv.clone()).to_string();
+        let asked: Vec<_> =
+            asked.iter().map(|(id, path, argv)| (id.clone(), path.clone(), text(argv))).collect();
+        node.store.hook_runs().ask(relationship.row().id, &asked, now_micros()).await?;
+        self.wake.notify_one();
+        Ok(())
+    }
+
     /// Returns what is known.
     pub(crate) fn state(&self) -> HookState {
         self.state.borrow().clone()
@@ -92,30 +126,23 @@ impl Hooks {
 
     /// Asks for what is to run after these rows were written.
     pub(super) async fn after(&self, ledger: &Ledger, rows: &[LedgerRow]) {
-        let (Some(node), Some(relationship)) = (self.node.upgrade(), self.relationship.upgrade()) else {
-            return;
-        };
+        let Some(relationship) = self.relationship.upgrade() else { return };
         let settings = relationship.settings();
         let mut asked = Vec::new();
         for LedgerRow { row, .. } in rows {
             for (occasion, path, commands) in self.occasions(ledger, row, &settings) {
                 for (nth, argv) in commands.iter().enumerate() {
                     let id = format!("{occasion}-{nth}");
-                    if let Ok(argv) = serde_json::to_string(argv) {
-                        asked.push((id, path.clone(), argv));
-                    }
+                    asked.push((id, path.clone(), argv.clone()));
                 }
             }
         }
-        let id = relationship.row().id;
         let newest = rows.iter().map(|row| row.seq).max().unwrap_or(0);
         let before = *lock(&self.seen);
         if asked.is_empty() && newest <= before {
             return;
         }
-        if !asked.is_empty()
-            && let Err(error) = node.store.hook_runs().ask(id, &asked, now_micros()).await
-        {
+        if let Err(error) = self.ask(&asked).await {
             // They are found again at the next start, because it is not written that they were seen.
             tracing::error!(%error, "hooks could not be asked for");
             return;
@@ -147,6 +174,10 @@ impl Hooks {
                 found.push((id, key.path.clone(), &*settings.hooks.after_delivery));
             }
         }
+        if matches!(row.state, State::Waiting(Wait::NameTaken)) && key.destination == self.me {
+            let id = format!("conflict-{}", id_of(key, row.round));
+            found.push((id, row.place.clone(), &*settings.hooks.on_conflict));
+        }
         let failed = matches!(row.state, State::Failed(_) | State::Quarantined(_) | State::Retrying { .. });
         if failed && (key.origin == self.me || key.destination == self.me) {
             found.push((
@@ -168,7 +199,7 @@ impl Hooks {
     }
 
     /// Runs commands as they become due, until this is dropped.
-    pub(super) async fn run(self: Arc<Self>) {
+    pub(crate) async fn run(self: Arc<Self>) {
         let mut running: JoinSet<String> = JoinSet::new();
         let mut busy: HashSet<String> = HashSet::new();
         loop {

@@ -393,9 +393,7 @@ pub(crate) async fn answer(node: &Arc<Node>, peer: &PeerKey, payload: &[u8]) -> 
     };
     let relationship = node.by_id(request.relationship).ok_or_else(refused)?;
     let member = node.store.members().get(request.relationship, peer.as_bytes()).await;
-    if !matches!(member, Ok(Some(_))) {
-        return Err(refused());
-    }
+    let Ok(Some(member)) = member else { return Err(refused()) };
     let delivery = relationship.delivery().ok_or_else(refused)?;
     let AnyBook::Office(office) = &delivery.book else { return Err(refused()) };
     let failed = |error: String| RemoteError::new("store", error, "");
@@ -417,6 +415,10 @@ pub(crate) async fn answer(node: &Arc<Node>, peer: &PeerKey, payload: &[u8]) -> 
                 names: office.names().await,
                 now: crate::record::now_micros(),
             }
+        }
+        Ask::Offer { .. } if !crate::access::may_write(&member, &relationship.settings()) => {
+            let hint = "ask the owner of the hub for write permission";
+            return Err(RemoteError::new(REFUSED, "this machine may only read from the hub", hint));
         }
         Ask::Offer { units } => {
             let units = units.iter().map(OfferedWire::read).collect::<Result<Vec<_>, _>>()?;

@@ -23,19 +23,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use evenfold_core::delivery::{Party, Resend, Terms, UnitKind};
-use evenfold_engine::delivery::{Book, Courier, CourierHandle, CourierSettings, Finish, Part};
+use evenfold_engine::delivery::{Book, Courier, CourierHandle, CourierSettings, Finish, Lanes, Part};
 use evenfold_engine::driver::Trigger;
 use evenfold_engine::{Endpoint, Progress};
 use evenfold_ssh::PeerKey;
 use evenfold_store::{Pause, RelationshipRow};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::api::{ApiError, ErrorCode};
 use crate::local::Mark;
 use crate::node::{Node, db};
-use crate::relationship::{Relationship, SystemClock, local_settings, source_of};
+use crate::relationship::{Relationship, SystemClock, host_tuning, local_settings, source_of};
 use crate::settings::{Deliver, Executor as ExecutorSetting, Kind, OnError, Settings, Unit};
+use crate::stock;
 
 pub(crate) use copy::CopyBook;
 pub(crate) use hooks::Hooks;
@@ -65,6 +66,10 @@ pub(crate) struct Delivery {
     pub(crate) hooks: Arc<Hooks>,
     /// Why the session with the hub does not stand although a connection does.
     pub(crate) refusal: Arc<Mutex<Option<String>>>,
+    /// Has a member open its sessions anew, because another number of them is wanted.
+    pub(crate) renew: Arc<Notify>,
+    /// What the folder obeys to which it is delivered, where that is on a host that has only SSH.
+    pub(crate) tuning: Option<Arc<Mutex<stock::Tuning>>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -118,6 +123,7 @@ impl Node {
         let hooks = Hooks::new(self, relationship, &rows).await?;
         let (link_sender, link) = watch::channel(None);
         let refusal = Arc::new(Mutex::new(None));
+        let renew = Arc::new(Notify::new());
         let mut tasks = vec![tokio::spawn(Arc::clone(&hooks).run())];
         let book = match row.hub {
             None => {
@@ -132,22 +138,35 @@ impl Node {
                     relationship: Arc::downgrade(relationship),
                     hub,
                     id: row.id,
-                    lanes: usize::from(settings.parallel),
                     refusal: Arc::clone(&refusal),
                     link: link_sender.clone(),
+                    renew: Arc::clone(&renew),
                 };
                 tasks.push(tokio::spawn(session.run()));
                 AnyBook::Copy(copy)
             }
         };
+        let mut tuning = None;
+        let host = stock::target_of(&row);
         let part = match (&settings.executor, row.hub) {
-            (ExecutorSetting::Command(argv), _) if row.role != "destination" => {
-                Part::Command(executor::CommandExecutor::shared(argv.clone(), relationship))
+            _ if host.is_some() => Part::Host,
+            (ExecutorSetting::Command(_), _) if row.role != "destination" => {
+                Part::Command(executor::CommandExecutor::shared(relationship))
             }
             (_, None) => Part::Hub,
             (_, Some(_)) if row.role == "source" => Part::Source,
             (_, Some(_)) => Part::Destination,
         };
+        if let Some(target) = host {
+            let shared = Arc::new(Mutex::new(host_tuning(&settings, false)));
+            let (store, local, limits) = (&self.store, &relationship.local, &relationship.limits);
+            let around = stock::Surroundings { hosts: &self.hosts, store, local, tuning: &shared, limits };
+            let (sender, receiver) = watch::channel(None);
+            let keeper = stock::keeper(&row, target, &settings, &around, Arc::clone(&refusal), sender);
+            tasks.push(tokio::spawn(keeper.run()));
+            tasks.push(tokio::spawn(pass_on(receiver, link_sender.clone())));
+            tuning = Some(shared);
+        }
         let ours: Arc<dyn Endpoint> = Arc::clone(&relationship.local) as Arc<dyn Endpoint>;
         let progress = Arc::new(Progress::default());
         let (courier, handle) = Courier::new(
@@ -168,7 +187,7 @@ impl Node {
                 link_sender.closed().await;
             }));
         }
-        Ok(Arc::new(Delivery { handle, progress, book, hooks, refusal, tasks }))
+        Ok(Arc::new(Delivery { handle, progress, book, hooks, refusal, renew, tuning, tasks }))
     }
 
     /// Makes a hub's folder that was only read until now one that takes deliveries in.
@@ -215,11 +234,23 @@ impl Node {
     }
 }
 
+/// Passes on the one session with a host as the one lane that there is.
+async fn pass_on(mut from: watch::Receiver<Option<Arc<dyn Endpoint>>>, to: watch::Sender<Option<Lanes>>) {
+    loop {
+        let lane = from.borrow_and_update().clone();
+        to.send_replace(lane.map(|lane| Arc::new(vec![lane])));
+        if from.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Returns the options of the courier of a relationship. `serves` tells whether it acts by itself.
 pub(crate) fn courier_settings(relationship: &Relationship, own_name: &str, serves: bool) -> CourierSettings {
     let (row, settings) = (relationship.row(), relationship.settings());
     let hub_name = relationship.hub_name().unwrap_or_default();
-    let part = crate::settings::Part { ours: own_name, theirs: &hub_name, source: source_of(&row.role) };
+    let (theirs, source) = (hub_name.as_str(), source_of(&row.role));
+    let part = crate::settings::Part { ours: own_name, theirs, source, may_write: true };
     let trigger = match settings.trigger {
         _ if !serves => Trigger::Manual,
         crate::settings::Trigger::Watch => Trigger::Watch,
@@ -235,6 +266,7 @@ pub(crate) fn courier_settings(relationship: &Relationship, own_name: &str, serv
         transit: is_transit(&settings),
         trigger,
         rescan: settings.rescan.unwrap_or(Duration::from_secs(365 * 24 * 3600)),
+        thorough: settings.verify == crate::settings::Verify::Full,
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 pub(super) use self::offer::is_promised;
-use self::offer::{Offer, Room, reserve_bytes};
+use self::offer::{Offer, Room, is_sent_on, reserve_bytes};
 use super::messages::{News, Offered};
 use super::{Hooks, is_transit};
 use crate::api::Event as ApiEvent;
@@ -26,7 +26,7 @@ use crate::local::lock;
 use crate::node::Node;
 use crate::record::now_micros;
 use crate::relationship::Relationship;
-use crate::settings::{Executor, Settings};
+use crate::settings::Settings;
 
 /// News are told to members together, this late.
 const TELL: Duration = Duration::from_millis(15);
@@ -130,7 +130,7 @@ impl Office {
     pub(super) async fn destinations(&self, origin: Party) -> Vec<Party> {
         let (Ok(node), Ok(relationship)) = (self.node(), self.relationship()) else { return Vec::new() };
         let settings = relationship.settings();
-        if matches!(settings.executor, Executor::Command(_)) {
+        if is_sent_on(&relationship, &settings) {
             return vec![origin];
         }
         if !is_transit(&settings) && origin != self.me {
@@ -193,7 +193,7 @@ impl Office {
         let relationship = self.relationship()?;
         let settings = relationship.settings();
         let destinations = self.destinations(origin).await;
-        let command = matches!(settings.executor, Executor::Command(_));
+        let command = is_sent_on(&relationship, &settings);
         let here = origin == self.me && !command;
         let (mut room, tree) = if command || here {
             (Room::unlimited(), None)
@@ -572,7 +572,7 @@ impl Node {
     }
 
     /// Returns the name of a machine.
-    pub(super) async fn name_of(&self, who: Party) -> String {
+    pub(crate) async fn name_of(&self, who: Party) -> String {
         if who == self.as_party() {
             return self.name.clone();
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use evenfold_engine::delivery::Lanes;
 use evenfold_engine::{Endpoint, EndpointError};
 use evenfold_ssh::{Connection, PeerKey};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use crate::local::lock;
@@ -29,9 +29,10 @@ pub(super) struct Session {
     pub(super) relationship: Weak<Relationship>,
     pub(super) hub: PeerKey,
     pub(super) id: Uuid,
-    pub(super) lanes: usize,
     pub(super) refusal: Arc<Mutex<Option<String>>>,
     pub(super) link: watch::Sender<Option<Lanes>>,
+    /// Tells that another number of sessions is wanted.
+    pub(super) renew: Arc<Notify>,
 }
 
 impl Session {
@@ -69,6 +70,8 @@ impl Session {
                     tokio::select! {
                         () = ended => {}
                         () = connection.closed() => {}
+                        // What is cut off goes on where it was.
+                        () = self.renew.notified() => {}
                     }
                     self.link.send_replace(None);
                 }
@@ -91,7 +94,7 @@ impl Session {
         let hub_name = relationship.hub_name().unwrap_or_default();
         let opening = async {
             let mut lanes = Vec::new();
-            for _ in 0..self.lanes.clamp(1, MOST_LANES) {
+            for _ in 0..usize::from(relationship.settings().parallel).clamp(1, MOST_LANES) {
                 let id = self.id.as_u128();
                 let lane =
                     RemoteEndpoint::open(connection, &node.name, hub_name.clone(), id, &relationship.limits);

@@ -47,10 +47,15 @@ impl Node {
         let ledger = book.view().ledger;
         let failing: BTreeMap<RelPath, String> = delivery.hooks.state().failing.into_iter().collect();
         let mut items = Vec::new();
+        let host = crate::stock::target_of(&relationship.row());
         for row in ledger.rows().filter(|row| all || row.counts()) {
             let local = row.landed_at.as_ref().unwrap_or(&row.key.path);
-            items
-                .push(self.ledger_item(row, failing.get(local).or_else(|| failing.get(&row.key.path))).await);
+            let failing = failing.get(local).or_else(|| failing.get(&row.key.path));
+            let mut item = self.ledger_item(row, failing).await;
+            if let Some(host) = &host {
+                item.destination.clone_from(&host.host);
+            }
+            items.push(item);
         }
         let state = delivery.handle.state().borrow().clone();
         let own = relationship.row().role != "destination";
@@ -59,7 +64,8 @@ impl Node {
         }
         for (path, kind) in state.unreadable.iter().filter(|_| own) {
             let why = crate::findings::problem_words(*kind);
-            items.push(self.passing_item(path, "waiting", why, None));
+            let state = if kind.takes_no_part() { "skipped" } else { "waiting" };
+            items.push(self.passing_item(path, state, why, None));
         }
         Ok(items)
     }
@@ -242,9 +248,20 @@ impl Node {
             *counts.entry("settling".to_owned()).or_default() += settling;
         }
         let hook_state = delivery.hooks.state();
-        problems += state.unreadable.len() as u64 + hook_state.failing.len() as u64;
-        let endpoints = self.delivery_endpoints(relationship).await?;
-        let is_hub = row.hub.is_none();
+        let unreadable = state.unreadable.iter().filter(|(_, kind)| !kind.takes_no_part());
+        problems += unreadable.count() as u64 + hook_state.failing.len() as u64;
+        let mut endpoints = self.delivery_endpoints(relationship).await?;
+        if let Some(target) = crate::stock::target_of(&row) {
+            endpoints.push(EndpointStatus {
+                node: target.host.clone(),
+                role: "host".to_owned(),
+                path: row.hub_share.clone().map(|path| PathText { path, path_bytes: None }),
+                online: state.online,
+                last_seen: state.online.then(|| time_text(now_micros())).flatten(),
+                access: None,
+            });
+        }
+        let is_hub = row.hub.is_none() && delivery.tuning.is_none();
         let lonely = is_hub && endpoints.len() < 2 && !self.has_command(relationship);
         let halted = state.halt.is_some();
         let word = match () {
@@ -323,6 +340,11 @@ impl Node {
                 "it is tried again by itself; items here wait",
             );
         }
+        if let Some(target) = crate::stock::target_of(&relationship.row()).filter(|_| !state.online) {
+            let why = lock(&delivery.refusal).clone().unwrap_or_else(|| "no connection stands".to_owned());
+            let message = format!("{} cannot be reached: {why}", target.host);
+            return info("offline", message, "it is tried again by itself; items here wait");
+        }
         if let Some(error) = &state.error {
             return info("delivery", error.clone(), "it is tried again by itself");
         }
@@ -354,18 +376,21 @@ impl Node {
             online: true,
             last_seen: time_text(now_micros()),
             way: None,
+            access: crate::status::own_access(relationship),
         }];
-        let mut others: Vec<([u8; 32], String, Option<PathText>)> = Vec::new();
+        let mut others: Vec<([u8; 32], String, Option<PathText>, Option<String>)> = Vec::new();
         if let Some(hub) = row.hub {
             let folder = self.hub_folder(&row.id.to_string()).await?;
-            others.push((hub, "hub".to_owned(), folder.map(|path| PathText { path, path_bytes: None })));
+            others.push((hub, "hub".to_owned(), folder.map(|path| PathText { path, path_bytes: None }), None));
         } else {
             for member in self.store.members().list(row.id).await.map_err(db)? {
                 let path = PathText { path: member.endpoint, path_bytes: None };
-                others.push((member.peer, member.role, Some(path)));
+                let access = crate::access::access_of(member.permission);
+                let access = crate::access::shown(access, &member.role, &relationship.settings());
+                others.push((member.peer, member.role, Some(path), access));
             }
         }
-        for (key, role, path) in others {
+        for (key, role, path, access) in others {
             let peer = self.store.peers().get(&key).await.map_err(db)?;
             let key = PeerKey::from_bytes(key);
             let online = self.network.connection(&key).is_some();
@@ -378,6 +403,7 @@ impl Node {
                 online,
                 last_seen: seen.and_then(time_text),
                 way: self.unusual_way_to(&key).await?,
+                access,
             });
         }
         Ok(endpoints)
@@ -393,6 +419,7 @@ impl Node {
         let ledger = delivery.book.port().view().ledger;
         let name = relationship.row().name;
         let mut endpoints = Vec::new();
+        let host = crate::stock::target_of(&relationship.row());
         let state = delivery.handle.state().borrow().clone();
         let about = |row: &&Row| {
             row.counts() && (path.starts_with(&row.key.path) || row.landed_at.as_ref() == Some(path))
@@ -405,7 +432,10 @@ impl Node {
                 reason => format!(": {reason}"),
             };
             endpoints.push(WhyEndpoint {
-                node: self.name_of(row.key.destination).await,
+                node: match &host {
+                    Some(host) => host.host.clone(),
+                    None => self.name_of(row.key.destination).await,
+                },
                 in_sync: delivered || matches!(row.state, State::Skipped(_)),
                 reason: reason.to_owned(),
                 evidence: format!(

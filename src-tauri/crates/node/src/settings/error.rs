@@ -42,6 +42,26 @@ pub enum SettingError {
         /// The key.
         key: Key,
     },
+    /// The key has no effect in a relationship of this kind.
+    #[error("{key} has no effect in this relationship: {why}")]
+    NoEffect {
+        /// The key.
+        key: Key,
+        /// Why not.
+        why: &'static str,
+    },
+    /// The key is decided when the relationship is made.
+    #[error("{key} cannot be changed any more")]
+    Fixed {
+        /// The key.
+        key: Key,
+    },
+    /// Two settings exclude each other.
+    #[error("{what}")]
+    Contradiction {
+        /// What is wrong.
+        what: &'static str,
+    },
 }
 
 fn meant(nearest: Option<&str>) -> String {
@@ -64,6 +84,11 @@ impl SettingError {
             Self::WholeRelationship { .. } => {
                 "Set it on the node that shares the folder, with `evenfold rel edit`.".to_owned()
             }
+            Self::NoEffect { .. } => "Leave it out, or choose another kind.".to_owned(),
+            Self::Fixed { .. } => {
+                "Remove the relationship and make it anew; the folders stay as they are.".to_owned()
+            }
+            Self::Contradiction { .. } => "Change one of the two.".to_owned(),
         }
     }
 }

@@ -75,6 +75,10 @@ keys! {
     Exclude = "exclude", Relationship, true, "one pattern in gitignore syntax, or nothing to clear the list", "node_modules/";
     /// Whether names that begin with a dot take part.
     Hidden = "hidden", Endpoint, false, "true or false", "false";
+    /// Size below which files take no part.
+    SizeMin = "size.min", Relationship, false, "a size, or off", "1kB";
+    /// Size above which files take no part.
+    SizeMax = "size.max", Relationship, false, "a size, or off", "4GiB";
     /// How long an item must be unchanged before it is considered.
     Settle = "settle", Relationship, false, "a duration", "2s";
     /// Who carries an item over.
@@ -119,6 +123,8 @@ keys! {
     HostProgram = "host.program", Relationship, false, "the name or path of Evenfold on a host reached as ssh://, or off to use SFTP only", "~/.local/bin/evenfold";
     /// How often all contents are hashed again.
     Scrub = "scrub", Relationship, false, "a duration of at least a minute, or off", "30d";
+    /// What a machine that joins may do.
+    Access = "access", Relationship, false, "write or read", "read";
 }
 
 impl fmt::Display for Key {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use evenfold_core::Deletion;
 
+use super::{Access, Deliver, Flow, OnError, Resend, Unit, Verify};
 use super::{Argv, Conflict, Executor, Key, Kind, Program, Reserve, SettingError, Settings, Trigger};
-use super::{Deliver, Flow, OnError, Resend, Unit, Verify};
 use crate::api::Setting;
 use crate::text::{format_duration, format_size, parse_duration, parse_size};
 
@@ -112,6 +112,8 @@ impl Settings {
             },
             Key::Unit => self.unit.word().to_owned(),
             Key::Hidden => self.hidden.to_string(),
+            Key::SizeMin => self.size_min.map_or_else(off, format_size),
+            Key::SizeMax => self.size_max.map_or_else(off, format_size),
             Key::Settle => format_duration(self.settle),
             Key::Executor => match &self.executor {
                 Executor::Builtin => "builtin".to_owned(),
@@ -138,6 +140,7 @@ impl Settings {
                 self.host_program.as_ref().map_or_else(off, |program| program.as_str().to_owned())
             }
             Key::Scrub => self.scrub.map_or_else(off, format_duration),
+            Key::Access => self.access.word().to_owned(),
         };
         vec![one]
     }
@@ -175,6 +178,8 @@ impl Settings {
             }
             Key::Unit => self.unit = Unit::from_word(value)?,
             Key::Hidden => self.hidden = value.parse().ok()?,
+            Key::SizeMin => self.size_min = or_off(value, |text| parse_size(text).ok())?,
+            Key::SizeMax => self.size_max = or_off(value, |text| parse_size(text).ok())?,
             Key::Settle => self.settle = parse_duration(value).ok()?,
             Key::Executor => {
                 self.executor = match value {
@@ -204,6 +209,7 @@ impl Settings {
             Key::Rescan => self.rescan = or_off(value, |text| at_least(Duration::from_secs(1), text))?,
             Key::HostProgram => self.host_program = or_off(value, Program::new)?,
             Key::Scrub => self.scrub = or_off(value, |text| at_least(Duration::from_secs(60), text))?,
+            Key::Access => self.access = Access::from_word(value)?,
             Key::Include
             | Key::Exclude
             | Key::HookAfterArrival

@@ -1,6 +1,6 @@
 //! What the core asks of the settings.
 
-use evenfold_core::select::Select;
+use evenfold_core::select::{Select, Sizes};
 use evenfold_core::{ConflictRule, Deletion, Flow as CoreFlow, Guard, Policy, Side};
 
 use super::{Conflict, Flow, Settings};
@@ -14,12 +14,19 @@ pub struct Part<'a> {
     pub theirs: &'a str,
     /// Which of the two is the source where changes travel one way.
     pub source: Side,
+    /// Whether our node may change the hub's folder; otherwise nothing travels there.
+    pub may_write: bool,
 }
 
 impl Settings {
     /// Returns the rules by which paths take part.
     pub fn select(&self) -> Select {
-        Select { include: self.include.clone(), exclude: self.exclude.clone(), hidden: self.hidden }
+        Select {
+            include: self.include.clone(),
+            exclude: self.exclude.clone(),
+            hidden: self.hidden,
+            sizes: Sizes { min: self.size_min, max: self.size_max },
+        }
     }
 
     /// Returns how many deletions pass without asking.
@@ -48,7 +55,8 @@ impl Settings {
     /// Returns the direction of changes of a pair.
     pub fn core_flow(&self, part: Part<'_>) -> CoreFlow {
         match self.flow {
-            Flow::Both => CoreFlow::Both,
+            Flow::Both if part.may_write => CoreFlow::Both,
+            Flow::Both => CoreFlow::From(Side::Theirs),
             Flow::OneWay => CoreFlow::From(part.source),
             Flow::None => CoreFlow::None,
         }
@@ -68,9 +76,22 @@ mod tests {
     fn check(kind: Kind, set: &[(&str, &str)], flow: CoreFlow, conflict: ConflictRule) {
         let pairs: Vec<_> = set.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let settings = Settings::parse(kind, &pairs).unwrap();
-        let part = Part { ours: "desk", theirs: "nas", source: Side::Theirs };
+        let part = Part { ours: "desk", theirs: "nas", source: Side::Theirs, may_write: true };
         let policy = settings.policy(part);
         assert_eq!((policy.flow, policy.conflict), (flow, conflict), "{kind} {set:?}");
+    }
+
+    #[test]
+    fn member_that_may_only_read_sends_nothing() {
+        let part = Part { ours: "desk", theirs: "nas", source: Side::Theirs, may_write: false };
+        for (kind, flow) in [
+            (Kind::TwoWay, CoreFlow::From(Side::Theirs)),
+            (Kind::Manual, CoreFlow::From(Side::Theirs)),
+            (Kind::Mirror, CoreFlow::From(Side::Theirs)),
+            (Kind::Compare, CoreFlow::None),
+        ] {
+            assert_eq!(Settings::preset(kind).policy(part).flow, flow, "{kind}");
+        }
     }
 
     #[test]

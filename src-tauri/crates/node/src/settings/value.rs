@@ -86,6 +86,16 @@ words! {
     }
 }
 
+words! {
+    /// What a member may do with the hub's folder.
+    Access {
+        /// Read it and change it.
+        Write = "write",
+        /// Read it.
+        Read = "read",
+    }
+}
+
 /// What begins a cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trigger {

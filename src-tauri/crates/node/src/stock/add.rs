@@ -14,7 +14,7 @@ use crate::api::{ApiError, ErrorCode, HostAdd, RelationshipInfo, Secret};
 use crate::join::{folder, to_json, wrong_setting};
 use crate::node::Node;
 use crate::record::now_micros;
-use crate::settings::{Flow, Kind, Settings};
+use crate::settings::{Flow, Kind, Settings, Stage};
 
 /// The end of every message about a relationship that did not come about.
 const NOTHING: &str = "nothing was changed";
@@ -23,10 +23,10 @@ impl Node {
     /// Makes a relationship between a folder here and one on a host, and begins to sync.
     pub(crate) async fn host_add(self: &Arc<Self>, add: &HostAdd) -> Result<RelationshipInfo, ApiError> {
         let kind: Kind = add.kind.parse().map_err(wrong_setting)?;
-        if !matches!(kind, Kind::TwoWay | Kind::Mirror | Kind::Compare) {
+        if !matches!(kind, Kind::TwoWay | Kind::Mirror | Kind::SendOnce | Kind::Compare) {
             let message =
                 format!("a relationship of the kind '{kind}' needs Evenfold on both machines; {NOTHING}");
-            let hint = "with a host that has only SSH: two-way, mirror, compare";
+            let hint = "with a host that has only SSH: two-way, mirror, send-once, compare";
             return Err(ApiError::new(ErrorCode::Usage, message).with_hint(hint));
         }
         let target: Target = add.target.parse().map_err(|error: evenfold_ssh::stock::ParseTargetError| {
@@ -34,6 +34,16 @@ impl Node {
                 .with_hint("for example ssh://me@nas:22/srv/photos; /~/photos lies in the home folder")
         })?;
         let settings = Settings::parse(kind, &add.settings).map_err(wrong_setting)?;
+        settings.check_effect(&add.settings, Stage::New).map_err(wrong_setting)?;
+        if crate::delivery::delivers(&settings) && add.from_host {
+            let message = format!("items are sent to a host, not from one; {NOTHING}");
+            let hint = "name the folder of this machine first; to fetch from a host, use the kind mirror";
+            return Err(ApiError::new(ErrorCode::Usage, message).with_hint(hint));
+        }
+        if matches!(settings.executor, crate::settings::Executor::Command(_)) {
+            let message = format!("either a host or a command takes the items, not both; {NOTHING}");
+            return Err(ApiError::new(ErrorCode::Usage, message).with_hint("leave one of them out"));
+        }
         let root = folder(&add.path)?;
         self.check_new_name(&add.name).await?;
         self.check_root_free(&root)?;

@@ -30,6 +30,7 @@ use tokio::runtime::Handle;
 use super::files::{Reading, Writing};
 use super::inodes::Told;
 use super::shared::{Shared, kind_of};
+use crate::limits::Limits;
 use crate::local::lock;
 
 /// How long a directory that was resolved is taken to be itself still.
@@ -66,7 +67,13 @@ impl SftpDisk {
     ///
     /// # Errors
     /// `NotFound`, `NotADirectory`, or those of the connection.
-    pub(super) fn open(sftp: Arc<Sftp>, runtime: Handle, path: &[u8], may_write: bool) -> io::Result<Self> {
+    pub(super) fn open(
+        sftp: Arc<Sftp>,
+        runtime: Handle,
+        path: &[u8],
+        may_write: bool,
+        limits: Arc<Limits>,
+    ) -> io::Result<Self> {
         let opening = async {
             let root = sftp.real_path(path).await?.await?.name()?;
             let found = sftp.lstat(&root).await?.await?.attributes()?;
@@ -79,7 +86,7 @@ impl SftpDisk {
         // The top of the host's file system is written as nothing, so that paths begin with one slash.
         let root = if root == b"/" { Vec::new() } else { root };
         let disk = SftpDisk {
-            shared: Arc::new(Shared::new(sftp, runtime, root)),
+            shared: Arc::new(Shared::new(sftp, runtime, root, limits)),
             resolved: Mutex::default(),
             unsynced: Mutex::default(),
             syncs_dirs: AtomicBool::new(true),

@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use super::Tuning;
 use super::disk::SftpDisk;
+use crate::limits::Limits;
 use crate::local::{LocalEndpoint, Mark, blocking, cache_row, lock, stored_row};
 
 /// How often a folder is looked at for changes at least, and how much longer than the look itself the pause is: so
@@ -69,6 +70,8 @@ pub(super) struct Place {
     pub(super) store: Arc<Store>,
     /// Ours, in which the fine part of times is looked up.
     pub(super) local: Arc<LocalEndpoint>,
+    /// How fast contents travel.
+    pub(super) limits: Arc<Limits>,
 }
 
 impl StockEndpoint {
@@ -117,8 +120,10 @@ impl StockEndpoint {
             cache,
             rules: tuning.rules,
             parallel: true,
+            counters: Default::default(),
         };
-        let opened = blocking(move || open(sftp, runtime, &path, mark, options)).await;
+        let limits = Arc::clone(&self.place.limits);
+        let opened = blocking(move || open(sftp, runtime, &path, mark, limits, options)).await;
         let replica = Arc::new(self.unless_ended(opened?)?);
         if let (Mark::Create, Identity::Marker { replica: identity }) = (mark, replica.identity()) {
             super::root::remember(&store, relationship, identity).await;
@@ -379,6 +384,7 @@ fn open(
     runtime: tokio::runtime::Handle,
     path: &[u8],
     mark: Mark,
+    limits: Arc<Limits>,
     options: Options,
 ) -> Result<Replica<SftpDisk>, EndpointError> {
     let unusable = |error: std::io::Error| match error.kind() {
@@ -386,7 +392,7 @@ fn open(
         _ => EndpointError::RootUnreadable(error.to_string()),
     };
     let may_write = !matches!(mark, Mark::Look | Mark::Inode(_));
-    let disk = SftpDisk::open(sftp, runtime, path, may_write).map_err(unusable)?;
+    let disk = SftpDisk::open(sftp, runtime, path, may_write, limits).map_err(unusable)?;
     disk.remember(&options.cache);
     let marker = match mark {
         Mark::Create => Marker::Create { replica: rand::random() },

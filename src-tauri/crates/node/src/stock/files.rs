@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use super::disk::{SftpDisk, times};
 use super::shared::{Shared, kind_of};
+use crate::limits::Limits;
 
 /// Reads or writes of one file under way at once: 16 of at most 255 KiB are 4 MiB, which bridge 100 ms at 300 Mbit/s.
 const UNDER_WAY: usize = 16;
@@ -98,7 +99,7 @@ impl ReadFile for Reading {
         if self.taken >= self.left.len() {
             self.left.clear();
             self.taken = 0;
-            let Reading { ground, under_way, asked, size, left, .. } = self;
+            let Reading { ground, disk, under_way, asked, size, left, .. } = self;
             let file = ground.file()?;
             let longest = ground.sftp.longest_read();
             ground.runtime.block_on(async {
@@ -106,6 +107,7 @@ impl ReadFile for Reading {
                 while under_way.is_empty() || (*asked < *size && under_way.len() < UNDER_WAY) {
                     let rest = u32::try_from(size.saturating_sub(*asked)).unwrap_or(longest);
                     let length = if rest == 0 { longest } else { rest.min(longest) };
+                    disk.limits.receiving(rest.min(longest) as usize).await;
                     under_way.push_back((*asked, length, ground.sftp.read(file, *asked, length).await?));
                     *asked += u64::from(length);
                 }
@@ -197,7 +199,7 @@ impl Writing {
     }
 
     /// Reads back what was written and compares.
-    async fn verify(ground: &Ground, written: &[Written]) -> io::Result<()> {
+    async fn verify(ground: &Ground, limits: &Limits, written: &[Written]) -> io::Result<()> {
         let file = ground.file()?;
         let damaged =
             || io::Error::new(io::ErrorKind::InvalidData, "what was read back is not what was sent");
@@ -206,6 +208,7 @@ impl Writing {
         loop {
             while under_way.len() < UNDER_WAY {
                 let Some(part) = rest.next() else { break };
+                limits.receiving(part.length as usize).await;
                 under_way.push_back((part, ground.sftp.read(file, part.offset, part.length).await?));
             }
             let Some((part, pending)) = under_way.pop_front() else { return Ok(()) };
@@ -234,7 +237,10 @@ impl WriteFile for Writing {
         for part in bytes.chunks(longest.max(1)) {
             self.settle(UNDER_WAY - 1)?;
             let file = self.ground.file()?;
-            let pending = self.ground.runtime.block_on(self.ground.sftp.write(file, self.at, part))?;
+            let pending = self.ground.runtime.block_on(async {
+                self.disk.limits.sending(part.len()).await;
+                self.ground.sftp.write(file, self.at, part).await
+            })?;
             self.under_way.push_back(pending);
             // A chunk fits into 32 bits, because the longest write does.
             let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
@@ -253,7 +259,7 @@ impl WriteFile for Writing {
         let wanted =
             Attributes { size: Some(size), permissions: Some(mode.bits()), times: Some(times(mtime)) };
         let written = std::mem::take(&mut self.written);
-        let Writing { ground, under_way, .. } = &mut *self;
+        let Writing { ground, disk, under_way, .. } = &mut *self;
         let finished = ground.runtime.block_on(async {
             let file = ground.file()?;
             // All is sent at once and carried out in this order.
@@ -266,7 +272,7 @@ impl WriteFile for Writing {
             while let Some(pending) = under_way.pop_front() {
                 pending.await?.done()?;
             }
-            Self::verify(ground, &written).await?;
+            Self::verify(ground, &disk.limits, &written).await?;
             set.await?.done()?;
             if let Some(synced) = synced {
                 synced.await?.done()?;

@@ -93,6 +93,7 @@ pub(crate) fn keeper(
         tuning: Arc::clone(around.tuning),
         store: Arc::clone(around.store),
         local: Arc::clone(around.local),
+        limits: Arc::clone(around.limits),
     };
     let Telling { refusal, way, link } = telling;
     Keeper {

@@ -12,6 +12,7 @@ use evenfold_ssh::stock::sftp::{Attributes, Sftp};
 use tokio::runtime::Handle;
 
 use super::inodes::{Inodes, Told};
+use crate::limits::Limits;
 use crate::local::lock;
 
 /// How close to the present a time stamp is not trusted where the host's clock is known: it counts whole seconds,
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     pub(super) inodes: Mutex<Inodes>,
     /// Trees in which files may be found that have the same size and second: ours, and what was agreed on.
     pub(super) hints: Mutex<Vec<Arc<Dir>>>,
+    /// How fast contents travel.
+    pub(super) limits: Arc<Limits>,
     clock: Mutex<Clock>,
     pub(super) file_system: AtomicU64,
 }
@@ -47,13 +50,14 @@ struct Clock {
 }
 
 impl Shared {
-    pub(super) fn new(sftp: Arc<Sftp>, runtime: Handle, root: Vec<u8>) -> Self {
+    pub(super) fn new(sftp: Arc<Sftp>, runtime: Handle, root: Vec<u8>, limits: Arc<Limits>) -> Self {
         Shared {
             sftp,
             runtime,
             root,
             inodes: Mutex::new(Inodes::new(rand::random())),
             hints: Mutex::default(),
+            limits,
             clock: Mutex::new(Clock { shift: 0, recent: RECENT_BY_GUESS }),
             file_system: AtomicU64::new(0),
         }

@@ -38,6 +38,36 @@ pub struct HistoryFilter {
 }
 
 impl History<'_> {
+    /// Returns the highest number of a row so far; 0 if there is none.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn last_id(&self) -> Result<i64, StoreError> {
+        let last: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM history")
+            .fetch_one(&self.store.reader)
+            .await
+            .on(TABLE, "reading the last row")?;
+        Ok(last.unwrap_or(0))
+    }
+
+    /// Returns the rows of a relationship behind the one with this number, oldest first; at most `limit`, at most 10,000.
+    ///
+    /// # Errors
+    /// Where the database fails or a row makes no sense.
+    pub async fn after(&self, relationship: Uuid, id: i64, limit: u32) -> Result<Vec<EventRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, time, relationship, batch, node, peer, kind, path_text, path, digest, size, detail
+             FROM history WHERE id > ? AND +relationship = ? ORDER BY id LIMIT ?",
+        )
+        .bind(id)
+        .bind(relationship.as_bytes().to_vec())
+        .bind(limit.min(MAX_PAGE))
+        .fetch_all(&self.store.reader)
+        .await
+        .on(TABLE, "following the history")?;
+        rows.iter().map(read).collect()
+    }
+
     /// Returns rows that match, newest first; at most `limit`, at most 10,000.
     pub async fn page(&self, filter: &HistoryFilter, limit: u32) -> Result<Vec<EventRow>, StoreError> {
         let mut query: QueryBuilder<Sqlite> = QueryBuilder::new(

@@ -80,6 +80,21 @@ async fn filters_select_rows() {
 }
 
 #[tokio::test]
+async fn history_of_a_relationship_is_followed_by_its_numbers() {
+    let fixture = filled().await;
+    let history = fixture.store.history();
+    let id = Uuid::from_u128(7);
+    assert_eq!(history.last_id().await.unwrap(), 5);
+    let first = history.after(id, 0, 3).await.unwrap();
+    assert_eq!(paths(&first), ["docs/Report.txt", "docs/report.txt", "docs.old/50%_off.txt"]);
+    let last = first.last().unwrap().id;
+    assert_eq!(paths(&history.after(id, last, 3).await.unwrap()), ["Zürich/ß.txt"]);
+    assert!(history.after(id, 5, 3).await.unwrap().is_empty());
+    assert!(history.after(Uuid::from_u128(8), 0, 3).await.unwrap().is_empty());
+    assert_eq!(Fixture::new().await.store.history().last_id().await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn text_is_found_whether_indexed_or_not() {
     let fixture = filled().await;
     let store = &fixture.store;

@@ -91,6 +91,7 @@ impl Node {
             cache: self.database.lock().cache.values().cloned().collect(),
             rules: Rules::default(),
             parallel: false,
+            counters: Default::default(),
         };
         let replica = Replica::open(disk, options).map_err(|error| match error {
             OpenError::Root(error) => scan_error(error),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use evenfold_core::Digest;
 use evenfold_core::policy::Guard;
 use evenfold_core::snapshot::Extent;
-use evenfold_engine::pair::{CycleError, CycleReport, Look, Pair, PairSettings, Permission};
+use evenfold_engine::pair::{CycleError, CycleReport, Habits, Look, Pair, PairSettings, Permission};
 use evenfold_engine::ports::{Clock, Endpoint};
 use evenfold_engine::progress::Progress;
 
@@ -288,6 +288,7 @@ impl World {
                     guard: Guard::default(),
                     takes_part: Arc::new(|_, _| true),
                     limit: self.settings.limit,
+                    habits: Habits::default(),
                 };
                 let store = Arc::new(Handle(Arc::clone(&node.database)));
                 let clock = Arc::new(Now(Arc::clone(&self.clock)));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use evenfold_node::api::{ApiError, ErrorCode, PathText, RelationshipInfo, Setting, Tracked};
-use evenfold_node::settings::{Key, Kind, Scope, SettingError, Settings};
+use evenfold_node::settings::{Key, Kind, Scope, SettingError, Settings, Stage};
 use evenfold_node::text::nearest;
 use serde::Serialize;
 use toml::Spanned;
@@ -237,13 +237,21 @@ impl Reader<'_> {
             }
         }
         let settings = entry.kind.parse::<Kind>().and_then(|kind| Settings::parse(kind, &entry.pairs));
+        // What a file says of a joined relationship may be the hub's, which has been looked through there.
+        let settings = settings.and_then(|settings| match entry.hub {
+            None => settings.check_effect(&entry.pairs, Stage::New).map(|()| settings),
+            Some(_) => Ok(settings),
+        });
         settings.map_err(|error| {
             let key = match &error {
                 SettingError::UnknownKind { .. } => "kind",
                 SettingError::UnknownKey { key, .. } => key.as_str(),
                 SettingError::WrongValue { key, .. }
                 | SettingError::GivenTwice { key }
+                | SettingError::NoEffect { key, .. }
+                | SettingError::Fixed { key }
                 | SettingError::WholeRelationship { key } => key.name(),
+                SettingError::Contradiction { .. } => "",
             };
             self.wrong(lines.get(key).copied().unwrap_or(line), &error.to_string(), Some(&error.hint()))
         })?;
@@ -296,6 +304,8 @@ mod tests {
             hub: hub.map(str::to_owned),
             share: None,
             members: Vec::new(),
+            access: None,
+            member_access: Default::default(),
             paused: false,
             settings: Settings::parse(Kind::TwoWay, &pairs).unwrap().to_pairs(),
             way: None,
@@ -329,11 +339,11 @@ mod tests {
 
     #[test]
     fn file_may_be_written_by_hand() {
-        let text = "name = 'p'\nkind = 'two-way'\npath = '/p'\n[settings]\nparallel = 8\nhidden = false\n\
+        let text = "name = 'p'\nkind = 'two-way'\npath = '/p'\n[settings]\nsettle = '8s'\nhidden = false\n\
                     exclude = ['a', 'b']\n[settings.versions]\nkeep = '90d'\n";
         let entry = parse(text, Path::new("f")).unwrap().remove(0);
         let settings = Settings::parse(Kind::TwoWay, &entry.pairs).unwrap();
-        assert_eq!((settings.parallel, settings.hidden, settings.exclude.len()), (8, false, 2));
+        assert_eq!((settings.settle.as_secs(), settings.hidden, settings.exclude.len()), (8, false, 2));
         assert_eq!(settings.get(Key::VersionsKeep), ["90d"]);
     }
 

@@ -22,7 +22,7 @@ const OTHER_NAMES: u32 = 1000;
 
 impl Courier {
     pub(super) async fn fetch(&mut self, full: bool, lanes: Option<Lanes>) -> Result<Found, Trouble> {
-        let extent = if full { Extent::Full } else { Extent::Paths(Vec::new()) };
+        let extent = if full { self.everything() } else { Extent::Paths(Vec::new()) };
         // Our own folder has to be there even if nothing is owed: otherwise nobody would be told.
         let ours = self.look(extent).await?;
         let (view, me) = (self.book.view(), self.book.me());
@@ -54,7 +54,7 @@ impl Courier {
                     // The hub's word and its folder differ: it looks, and says what is true.
                     continue;
                 };
-                match self.landing(row, &view, &ours.tree, &mut taken) {
+                match self.landing(&row.key, &row.place, &view, &ours.tree, &mut taken) {
                     Some(place) => parcels.push((Parcel { unit, place }, row.key.clone(), row.place.clone())),
                     None => told.push(Told::new(row.key.clone(), Event::Waits(Wait::NameTaken))),
                 }
@@ -117,9 +117,10 @@ impl Courier {
     }
 
     /// Decides where a delivery is put: under its name, unless something else stands there that we did not put there.
-    fn landing(
+    pub(super) fn landing(
         &self,
-        row: &Row,
+        key: &Key,
+        place: &RelPath,
         view: &View,
         tree: &Arc<Dir>,
         taken: &mut HashSet<RelPath>,
@@ -128,14 +129,14 @@ impl Courier {
         // Where earlier versions of this item were put, later ones replace them.
         let before = view
             .ledger
-            .of_path(row.key.origin, &row.key.path)
+            .of_path(key.origin, &key.path)
             .filter(|other| other.key.destination == me)
             .filter_map(|other| other.landed_at.clone())
             .last();
-        let wanted = before.clone().unwrap_or_else(|| row.place.clone());
+        let wanted = before.clone().unwrap_or_else(|| place.clone());
         let free = |path: &RelPath| match tree.get(path) {
             None => true,
-            Some(entry) => version(entry) == Some(row.key.version) || before.as_ref() == Some(path),
+            Some(entry) => version(entry) == Some(key.version) || before.as_ref() == Some(path),
         };
         if free(&wanted) && !taken.contains(&wanted) {
             taken.insert(wanted.clone());

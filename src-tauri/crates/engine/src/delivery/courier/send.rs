@@ -24,8 +24,13 @@ const OFFERED: usize = 256;
 
 impl Courier {
     pub(super) async fn send(&mut self, full: bool, lanes: Option<Lanes>) -> Result<Found, Trouble> {
-        let extent = if full { Extent::Full } else { Extent::Paths(Vec::new()) };
+        let extent = if full { self.everything() } else { Extent::Paths(Vec::new()) };
         let snapshot = self.look(extent).await?;
+        if matches!(self.part, Part::Host) && lanes.is_none() {
+            // What is offered is begun, and there is nobody to whom it could be sent.
+            let offline = EndpointError::Offline("no connection stands".to_owned());
+            return Err(Trouble::Endpoint(Side::Theirs, offline));
+        }
         let now = self.clock.now_micros();
         let (mut all, blocked) = units(&snapshot.tree, self.settings.unit);
         let view = self.book.view();
@@ -156,6 +161,7 @@ impl Courier {
                 Ok(())
             }
             (Part::Source, Some(lanes)) => self.hand_over(parcels, tree, &lanes).await,
+            (Part::Host, Some(lanes)) => self.deliver(parcels, tree, &lanes).await,
             _ => Ok(()),
         }
     }

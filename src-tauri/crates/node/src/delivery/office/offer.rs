@@ -7,11 +7,19 @@ use evenfold_core::{ConflictRule, Dir, RelPath};
 use evenfold_engine::delivery::{Answer, other_names};
 
 use super::super::messages::Offered;
-use crate::settings::{Reserve, Settings};
+use crate::relationship::Relationship;
+use crate::settings::{Executor, Reserve, Settings};
 
 /// Tells whether space was promised for it at the hub.
 pub(in crate::delivery) fn is_promised(row: &Row) -> bool {
     !row.stored && matches!(row.state, State::Reserved | State::Transferring | State::Verifying)
+}
+
+/// Tells whether items go where nobody keeps a book: to a command, or to a host that has only SSH. Whoever sends them is
+/// then in the place of the destination.
+pub(super) fn is_sent_on(relationship: &Relationship, settings: &Settings) -> bool {
+    matches!(settings.executor, Executor::Command(_))
+        || crate::stock::target_of(&relationship.row()).is_some()
 }
 
 /// Returns the bytes that must stay free.
@@ -184,6 +192,7 @@ impl Offer<'_> {
             ours: "",
             theirs: "",
             source: evenfold_core::Side::Theirs,
+            may_write: true,
         }) {
             ConflictRule::Refuse => None,
             ConflictRule::Newest | ConflictRule::Prefer(_) if !theirs(&unit.path) => Some(unit.path.clone()),
