@@ -22,7 +22,8 @@ pub use kind::Kind;
 pub use policy::Part;
 pub use rate::{Days, Rate, Timetable};
 pub use value::{
-    Access, Argv, Conflict, Deliver, Executor, Flow, Hooks, OnError, Program, Resend, Reserve, Trigger, Unit, Verify,
+    Access, Argv, Conflict, Deliver, Executor, Flow, Hooks, OnError, Program, Resend, Reserve, Trigger, Unit,
+    Verify,
 };
 
 use evenfold_core::{Deletion, Guard};

@@ -26,16 +26,7 @@ const PUT: Bulk = Bulk {
     tail: "",
 };
 
-/// A row with its place in the order of changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LedgerRow {
-    /// The delivery.
-    pub row: Row,
-    /// The change that made it so, as the hub counts.
-    pub seq: u64,
-    /// Whether the hub has not been told.
-    pub untold: bool,
-}
+pub use evenfold_core::delivery::Numbered as LedgerRow;
 
 /// Handle of the table.
 #[derive(Debug)]

@@ -26,7 +26,8 @@ fn setting(text: &str) -> Result<(String, String), String> {
 #[command(after_help = "\
 Examples:
   evenfold share ~/Photos --name photos
-  evenfold share /srv/site --name site --kind mirror --set exclude=.git/ --set versions.keep=90d")]
+  evenfold share /srv/site --name site --kind mirror --set exclude=.git/ --set versions.keep=90d
+  evenfold share ~/Code --name code --codes 3               for three machines that are to join")]
 pub(crate) struct ShareArgs {
     /// Folder, which must exist
     pub(crate) path: PathBuf,
@@ -36,6 +37,9 @@ pub(crate) struct ShareArgs {
     /// two-way, mirror, manual, send-once, relay or compare
     #[arg(long, value_name = "KIND", default_value = "two-way")]
     pub(crate) kind: String,
+    /// How many one-time codes to print, one for each machine that is to join [default: on a terminal 1, for a relay 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=20))]
+    pub(crate) codes: Option<u8>,
     #[command(flatten)]
     pub(crate) set: SetArgs,
 }

@@ -1,6 +1,6 @@
 //! `evenfold share`: offer a folder as the hub of a new relationship.
 
-use evenfold_node::api::{ApiError, Request};
+use evenfold_node::api::{ApiError, Offer, RelationshipInfo, Request};
 use evenfold_node::settings::{Kind, Settings};
 
 use super::pair;
@@ -25,29 +25,60 @@ pub(crate) async fn run(context: &mut Context, arguments: ShareArgs) -> Result<E
         kind: arguments.kind,
         settings,
     };
+    let at_terminal = context.out.is_terminal() && context.can_ask();
+    let codes = match arguments.codes {
+        Some(codes) => codes,
+        None if !at_terminal => 0,
+        // One for a source, one for a destination.
+        None if kind == Kind::Relay => 2,
+        None => 1,
+    };
     let mut engine = context.engine(Network::DialOnly).await?;
     let shared = ask!(engine, request, Relationship)?;
-    if context.out.is_json() {
-        context.out.document(&shared)?;
-        return Ok(Exit::Done);
+    if !context.out.is_json() {
+        note(
+            Line::styled(Style::Good, "Shared ")
+                .then(Style::Plain, format!("{} as ", shared.path.path))
+                .then(Style::Strong, &shared.name)
+                .then(Style::Plain, format!(" ({}).", words::kind(&shared.kind))),
+        );
     }
-    note(
-        Line::styled(Style::Good, "Shared ")
-            .then(Style::Plain, format!("{} as ", shared.path.path))
-            .then(Style::Strong, &shared.name)
-            .then(Style::Plain, format!(" ({}).", words::kind(&shared.kind))),
-    );
-    if !context.out.is_terminal() || !context.can_ask() {
-        return Ok(Exit::Done);
-    }
-    if !engine.is_daemon() {
+    let mut offers = Vec::new();
+    if codes > 0 && !engine.is_daemon() {
         note("No daemon runs on this home. Start `evenfold daemon`, so that others can join.");
+    } else {
+        for _ in 0..codes {
+            let offer = Request::PairOffer { minutes: MINUTES, share: Some(shared.name.clone()) };
+            offers.push(ask!(engine, offer, Offer)?);
+        }
+    }
+    if context.out.is_json() {
+        context.out.document(&Shared { relationship: &shared, offers: &offers })?;
         return Ok(Exit::Done);
     }
-    let offer =
-        ask!(engine, Request::PairOffer { minutes: MINUTES, share: Some(shared.name.clone()) }, Offer)?;
-    let command = format!("evenfold join {} {} PATH", offer.code, pair::best_address(&offer));
-    pair::show_offer(context, &offer, &command)?;
-    note(format!("A node that is already paired joins with:  evenfold join THIS-NODE:{} PATH", shared.name));
+    for (nth, offer) in offers.iter().enumerate() {
+        let role = match (kind, nth) {
+            (Kind::Relay, 0) => " --role source",
+            (Kind::Relay, _) => " --role destination",
+            _ => "",
+        };
+        let command = format!("evenfold join {} {} PATH{role}", offer.code, pair::best_address(offer));
+        pair::show_offer(context, offer, &command)?;
+    }
+    if !offers.is_empty() {
+        note(format!(
+            "A node that is already paired joins with:  evenfold join THIS-NODE:{} PATH",
+            shared.name
+        ));
+    }
     Ok(Exit::Done)
+}
+
+/// What was shared, with the codes for those who are to join.
+#[derive(serde::Serialize)]
+struct Shared<'a> {
+    #[serde(flatten)]
+    relationship: &'a RelationshipInfo,
+    #[serde(skip_serializing_if = "<[Offer]>::is_empty")]
+    offers: &'a [Offer],
 }

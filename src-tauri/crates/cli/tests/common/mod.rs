@@ -15,6 +15,7 @@
 pub mod tree;
 
 use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -128,6 +129,8 @@ pub struct TestNode {
     environment: Vec<(String, String)>,
     /// The network namespace in which its daemons run, if not ours.
     network: Option<String>,
+    /// Whether its daemons may read only what permissions let them read, even where root runs the tests.
+    unprivileged: bool,
     child: Option<Child>,
 }
 
@@ -167,6 +170,15 @@ impl TestNode {
         node
     }
 
+    /// Starts a daemon that permission bits hold up, even where root runs the tests.
+    #[track_caller]
+    pub fn start_without_privileges(name: &str) -> TestNode {
+        let mut node = TestNode::stopped(name, "127.0.0.1:0", &[], &[]);
+        node.unprivileged = true;
+        node.restart();
+        node
+    }
+
     fn stopped(name: &str, listen: &str, words: &[&str], environment: &[(&str, &str)]) -> TestNode {
         TestNode {
             name: name.to_owned(),
@@ -175,6 +187,7 @@ impl TestNode {
             words: words.iter().map(|word| (*word).to_owned()).collect(),
             environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             network: None,
+            unprivileged: false,
             child: None,
         }
     }
@@ -283,7 +296,7 @@ impl TestNode {
         assert!(self.child.is_none(), "the daemon of {} still runs", self.name);
         let log = std::fs::File::options().create(true).append(true).open(self.output_file()).unwrap();
         let words = ["daemon", "--listen", &self.address, "--name", &self.name];
-        let mut command = dying_with_us(self.command().args(words).args(&self.words));
+        let mut command = dying_with_us(self.command().args(words).args(&self.words), self.unprivileged);
         if let Some(network) = &self.network {
             command = inside(network, &command);
         }
@@ -389,11 +402,18 @@ fn inside(network: &str, command: &Command) -> Command {
 }
 
 /// Returns a command that the system ends if the test is killed, where it can, so that no daemon is left behind.
-fn dying_with_us(command: &Command) -> Command {
+/// `unprivileged` takes from root what reads and writes past permission bits; nobody else has it.
+fn dying_with_us(command: &Command, unprivileged: bool) -> Command {
     let setpriv = Path::new("/usr/bin/setpriv");
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     let wrapped = if setpriv.exists() {
         let mut wrapped = Command::new(setpriv);
-        wrapped.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program());
+        wrapped.args(["--pdeathsig", "KILL"]);
+        if unprivileged && is_root {
+            let without = "-dac_override,-dac_read_search";
+            wrapped.args(["--inh-caps", without, "--bounding-set", without]);
+        }
+        wrapped.arg("--").arg(command.get_program());
         wrapped
     } else {
         Command::new(command.get_program())

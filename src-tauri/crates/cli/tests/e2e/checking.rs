@@ -1,9 +1,11 @@
 //! T23, T25, T26: how up to date two folders are, without moving anything.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use crate::common::TestNode;
 use crate::common::tree::{tree, write};
 use crate::rig::{Pair, REL, alter_keeping_time, noise};
 
@@ -144,4 +146,78 @@ fn t23_compare_only_writes_nothing_into_either_folder() {
     for root in [&pair.a, &pair.b] {
         assert!(!root.join(".evenfold").exists(), "something was written into {}", root.display());
     }
+}
+
+#[test]
+fn t23_each_kind_of_difference_is_counted_exactly_and_the_altered_one_by_a_deep_check_only() {
+    let pair = Pair::between(
+        TestNode::start("desk"),
+        TestNode::start_without_privileges("nas"),
+        "compare",
+        &["trigger=manual", "exclude=*.tmp"],
+        |_| (),
+    );
+    for root in [&pair.a, &pair.b] {
+        for name in ["same", "altered", "older", "unreadable"] {
+            write(root, name, noise(23, 5000));
+            set_age(&root.join(name), 3600);
+        }
+    }
+    pair.spoke.run(["check", REL, "--deep"]).ok();
+    write(&pair.a, "missing", "1");
+    write(&pair.b, "extra", "2");
+    write(&pair.b, "excluded.tmp", "3");
+    write(&pair.b, "older", noise(24, 4000));
+    set_age(&pair.b.join("older"), 7200);
+    alter_keeping_time(&pair.b.join("altered"));
+    std::fs::set_permissions(pair.b.join("unreadable"), PermissionsExt::from_mode(0)).unwrap();
+    let counts = |check: &Value| {
+        let of = |key: &str| check["counts"][key].as_u64().unwrap();
+        ["in_sync", "missing", "orphaned", "stale", "error", "excluded", "corrupt", "moved", "unknown"]
+            .map(of)
+    };
+    let fast = pair.spoke.run(["check", REL, "--json"]).exits(3).json();
+    assert_eq!(counts(&fast), [2, 1, 1, 1, 1, 1, 0, 0, 0], "{fast}");
+    let deep = pair.spoke.run(["check", REL, "--deep", "--json"]).exits(3).json();
+    assert_eq!(counts(&deep), [1, 1, 1, 1, 1, 1, 1, 0, 0], "{deep}");
+    for (path, expected) in [
+        ("missing", "missing"),
+        ("extra", "orphaned"),
+        ("older", "stale"),
+        ("altered", "corrupt"),
+        ("unreadable", "error"),
+    ] {
+        assert_eq!(finding(&deep, path), Some(expected), "{deep}");
+    }
+    std::fs::set_permissions(pair.b.join("unreadable"), PermissionsExt::from_mode(0o644)).unwrap();
+}
+
+#[test]
+fn t26_files_of_an_unreadable_folder_are_errors_and_not_missing() {
+    let pair = Pair::between(
+        TestNode::start("desk"),
+        TestNode::start_without_privileges("nas"),
+        "compare",
+        &["trigger=manual"],
+        |_| (),
+    );
+    for root in [&pair.a, &pair.b] {
+        for nth in 0..50 {
+            write(root, format!("d/f{nth}"), format!("{nth}"));
+            set_age(&root.join(format!("d/f{nth}")), 3600);
+        }
+        write(root, "stays", "x");
+        set_age(&root.join("stays"), 3600);
+    }
+    pair.spoke.run(["check", REL]).ok();
+    std::fs::set_permissions(pair.b.join("d"), PermissionsExt::from_mode(0)).unwrap();
+    let check = pair.spoke.run(["check", REL, "--json"]);
+    std::fs::set_permissions(pair.b.join("d"), PermissionsExt::from_mode(0o755)).unwrap();
+    assert!([3, 6].contains(&check.code), "{check:#?}");
+    let check = check.json();
+    let counts = &check["counts"];
+    assert_eq!(counts["missing"], 0, "{check}");
+    assert!(counts["error"].as_u64().unwrap() + counts["unknown"].as_u64().unwrap() > 0, "{check}");
+    assert_eq!((finding(&check, "d"), &counts["in_sync"]), (Some("error"), &json!(1)), "{check}");
+    pair.spoke.run(["check", REL]).ok();
 }

@@ -39,6 +39,12 @@ impl Relay {
         let [source, hub, destination] = ["origin", "middle", "end"].map(TestNode::start);
         source.pair_with(&hub);
         destination.pair_with(&hub);
+        Relay::over([source, hub, destination], with)
+    }
+
+    /// The same over machines that are paired already: source, hub, destination.
+    #[track_caller]
+    pub(crate) fn over([source, hub, destination]: [TestNode; 3], with: With<'_>) -> Relay {
         let r = with.root.unwrap_or_else(|| hub.folder("r"));
         let mut settings = vec!["settle=1s", "retention=5s"];
         settings.retain(|usual| {

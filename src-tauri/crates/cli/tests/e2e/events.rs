@@ -110,3 +110,19 @@ fn t22_hidden_files_travel_by_choice() {
     eventually("a later change has travelled", || pair.a.join("marker").exists());
     assert!(pair.a.join(".secret").exists());
 }
+
+#[test]
+fn t22_change_that_no_event_told_is_found_by_the_next_rescan() {
+    let pair = Pair::with("two-way", &["rescan=1h"], start);
+    pair.until_state(&pair.spoke, "in-sync");
+    // What is written into a file that stays open ends no change, so the watcher is not told of it.
+    let mut open = std::fs::File::options().append(true).open(pair.b.join("notes.txt")).unwrap();
+    std::io::Write::write_all(&mut open, b", and more").unwrap();
+    let arrived =
+        || std::fs::read(pair.a.join("notes.txt")).is_ok_and(|content| content == b"start, and more");
+    crate::couriers::stays("nothing tells of it", std::time::Duration::from_secs(3), || !arrived());
+    pair.hub.run(["rel", "edit", REL, "--set", "rescan=1s"]).ok();
+    eventually("the rescan finds it", arrived);
+    drop(open);
+    pair.until_same();
+}

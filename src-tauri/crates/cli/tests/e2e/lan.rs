@@ -89,6 +89,66 @@ impl Drop for Lan {
     }
 }
 
+/// Three machines in a row: the one in the middle reaches both others, which have no way to each other.
+pub(crate) struct Row {
+    name: String,
+}
+
+impl Row {
+    /// Makes the network, or says why that cannot be: the scenario then says nothing.
+    pub(crate) fn new() -> Option<Row> {
+        let name = format!("er{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let row = Row { name };
+        let made = Command::new("ip").args(["netns", "add", &row.machine("m")]).output();
+        if !made.is_ok_and(|output| output.status.success()) {
+            eprintln!("skipped: network namespaces can be made by root only");
+            return None;
+        }
+        ip(&["-n", &row.machine("m"), "link", "set", "lo", "up"]);
+        for (side, net) in [("a", 1), ("b", 2)] {
+            let space = row.machine(side);
+            ip(&["netns", "add", &space]);
+            ip(&["-n", &space, "link", "set", "lo", "up"]);
+            let (middle, port) = (row.machine("m"), format!("to{side}"));
+            ip(&[
+                "-n", &space, "link", "add", "eth0", "type", "veth", "peer", "name", &port, "netns", &middle,
+            ]);
+            ip(&["-n", &space, "address", "add", &format!("10.78.{net}.1/24"), "dev", "eth0"]);
+            ip(&["-n", &middle, "address", "add", &format!("10.78.{net}.2/24"), "dev", &port]);
+            ip(&["-n", &space, "link", "set", "eth0", "up"]);
+            ip(&["-n", &middle, "link", "set", &port, "up"]);
+        }
+        Some(row)
+    }
+
+    /// Returns the network namespace of a machine: `a`, `m` in the middle, or `b`.
+    pub(crate) fn machine(&self, which: &str) -> String {
+        format!("{}{which}", self.name)
+    }
+
+    /// Cuts the line between the middle and `a` or `b`, or mends it.
+    #[track_caller]
+    pub(crate) fn line(&self, which: &str, stands: bool) {
+        let port = format!("to{which}");
+        ip(&["-n", &self.machine("m"), "link", "set", &port, if stands { "up" } else { "down" }]);
+    }
+
+    /// Tells whether a machine has a route to an address.
+    pub(crate) fn reaches(&self, which: &str, address: &str) -> bool {
+        let asked = Command::new("ip").args(["-n", &self.machine(which), "route", "get", address]).output();
+        asked.is_ok_and(|output| output.status.success())
+    }
+}
+
+impl Drop for Row {
+    fn drop(&mut self) {
+        for which in ["a", "b", "m"] {
+            // What is left goes when the last process in it ends.
+            _ = Command::new("ip").args(["netns", "delete", &self.machine(which)]).status();
+        }
+    }
+}
+
 #[track_caller]
 fn ip(words: &[&str]) {
     finish(Command::new("ip").args(words)).ok();

@@ -39,7 +39,19 @@ impl Pair {
     /// A relationship of a kind with settings, compared once.
     #[track_caller]
     pub(crate) fn with(kind: &str, settings: &[&str], fill: impl FnOnce(&Path)) -> Pair {
-        let (hub, spoke) = paired();
+        Pair::between(TestNode::start("desk"), TestNode::start("nas"), kind, settings, fill)
+    }
+
+    /// The same between two nodes that are not paired yet.
+    #[track_caller]
+    pub(crate) fn between(
+        hub: TestNode,
+        spoke: TestNode,
+        kind: &str,
+        settings: &[&str],
+        fill: impl FnOnce(&Path),
+    ) -> Pair {
+        spoke.pair_with(&hub);
         let a = hub.folder("a");
         fill(&a);
         share(&hub, REL, &a, kind, settings);

@@ -1,5 +1,6 @@
 //! T18, T19, T21: four spokes around a hub that people work on, too.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -109,13 +110,33 @@ fn t18_nothing_echoes_when_nothing_changes() {
         eventually("the spoke has compared", || status(spoke)["state"] == "in-sync");
     }
     let count = || star.spokes.iter().map(|(spoke, _)| bytes(spoke, &star.hub)).sum::<u64>();
-    let before = count();
+    let written = || {
+        let nodes = std::iter::once(&star.hub).chain(star.spokes.iter().map(|(spoke, _)| spoke));
+        let rows = |node: &TestNode| node.json(["history", REL])["history"].as_array().unwrap().len();
+        nodes.map(rows).collect::<Vec<_>>()
+    };
+    // A file that is written again is another one to the disk.
+    let numbers = || {
+        let of = |folder: &PathBuf| {
+            let paths = tree(folder).into_keys();
+            paths.map(|path| std::fs::symlink_metadata(folder.join(path)).unwrap().ino()).collect::<Vec<_>>()
+        };
+        star.folders().map(of).collect::<Vec<_>>()
+    };
+    let before = (written(), numbers());
+    // Each count is a question that travels itself.
+    let asking = {
+        let first = count();
+        count() - first
+    };
+    let sent = count();
     // What would echo does so at once; the pause only gives it the time.
-    std::thread::sleep(Duration::from_secs(3));
-    let after = count();
-    assert!(after - before < 100_000, "{} bytes travelled although nothing changed", after - before);
+    std::thread::sleep(Duration::from_secs(15));
+    let travelled = count() - sent;
+    assert!(travelled < asking + 3 * 1000, "{travelled} bytes travelled although nothing changed");
+    assert_eq!((written(), numbers()), before, "something was written although nothing changed");
     let trees: Vec<_> = star.folders().map(|folder| tree(folder)).collect();
-    assert!(trees.iter().all(|tree| tree.len() == trees[0].len()), "something new came up");
+    assert!(trees.iter().all(|tree| *tree == trees[0]), "something new came up");
 }
 
 #[test]
@@ -157,6 +178,48 @@ fn t19_edits_while_apart_keep_both_contents_under_the_same_names_everywhere() {
             one[0]["versions"].as_array().unwrap().iter().map(|v| v["node"].as_str().unwrap()).collect();
         nodes.sort_unstable();
         assert_eq!(nodes, ["c1", "c2"], "{one}");
+    }
+}
+
+#[test]
+fn t17_clocks_that_are_wrong_choose_the_same_winner_everywhere_and_nothing_goes_round() {
+    for rule in ["conflict=newest", "conflict=keep-both"] {
+        let mut star = Star::of(2, &[rule], start);
+        let day: i64 = 24 * 3600;
+        for ((spoke, folder), (ahead, content)) in
+            star.spokes.iter_mut().zip([(3 * day, "of one three days ahead"), (-day, "of one a day behind")])
+        {
+            assert!(spoke.stop().success());
+            write(folder, "notes.txt", content);
+            // A machine stamps its files by its clock.
+            let now = std::time::SystemTime::now();
+            let hours = Duration::from_secs(ahead.unsigned_abs());
+            let time = if ahead > 0 { now + hours } else { now - hours };
+            let file = std::fs::File::options().write(true).open(folder.join("notes.txt")).unwrap();
+            file.set_times(std::fs::FileTimes::new().set_modified(time)).unwrap();
+        }
+        for ((spoke, _), ahead) in star.spokes.iter_mut().zip([3 * day, -day]) {
+            spoke.restart_with("EVENFOLD_TEST_CLOCK", &ahead.to_string());
+        }
+        let settled = |star: &Star| {
+            star.until_same();
+            star.spokes.iter().all(|(spoke, _)| {
+                let state = status(spoke)["state"].clone();
+                state == "in-sync" || state == "conflicts"
+            })
+        };
+        eventually("all have compared", || settled(&star));
+        let contents: Vec<Vec<u8>> = tree(&star.folder)
+            .into_keys()
+            .filter(|path| path.to_string_lossy().contains("notes"))
+            .map(|path| std::fs::read(star.folder.join(path)).unwrap())
+            .collect();
+        assert!(contents.contains(&b"of one three days ahead".to_vec()), "the later one is lost by {rule}");
+        assert_eq!(contents.len(), if rule.ends_with("newest") { 1 } else { 2 }, "{rule}");
+        let rows = |star: &Star| star.hub.json(["history", REL])["history"].as_array().unwrap().len();
+        let before = rows(&star);
+        std::thread::sleep(Duration::from_secs(3));
+        assert_eq!(rows(&star), before, "something goes round by {rule}");
     }
 }
 
@@ -210,6 +273,9 @@ fn t21_spoke_that_was_away_catches_up_and_a_new_one_gets_everything() {
     assert_eq!(away["online"], false, "{away}");
     assert!(away["last_seen"].is_string(), "{away}");
     star.spokes[2].0.restart();
+    let back = Instant::now();
+    until_same(&star.folder, &star.spokes[2].1);
+    assert!(back.elapsed() < Duration::from_secs(10), "it took {:?} to catch up", back.elapsed());
     star.until_same();
     star.add("c5");
     star.until_same();

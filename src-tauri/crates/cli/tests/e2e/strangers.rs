@@ -104,3 +104,35 @@ fn t33_path_out_of_the_root_is_refused() {
     }
     assert!(!pair.b.parent().unwrap().join("x").exists());
 }
+
+#[test]
+fn t33_another_machine_at_a_peers_address_gets_nothing_and_is_named() {
+    let mut pair = Pair::two_way(|a| write(a, "one", "1"));
+    let address = pair.hub.address().to_owned();
+    assert!(pair.hub.stop().success());
+    let before = tree(&pair.b);
+    let impostor = TestNode::start_with("desk", &address, &[]);
+    let folder = impostor.folder("a");
+    write(&folder, "one", "of somebody else");
+    crate::rig::share(&impostor, REL, &folder, "two-way", &[]);
+    eventually("the other key is named", || {
+        let status = status(&pair.spoke);
+        let message = status["error"]["message"].as_str().unwrap_or_default().to_owned();
+        status["state"] == "unknown" && message.contains("key")
+    });
+    write(&pair.b, "mine", "not for strangers");
+    pair.spoke.run(["sync", REL, "--wait"]).exits(6);
+    pair.spoke.run(["peer", "ping", "desk"]).exits(1);
+    assert!(!folder.join("mine").exists());
+    let mut now = tree(&pair.b);
+    now.remove(std::path::Path::new("mine"));
+    assert_eq!(now, before, "the impostor wrote");
+    // Whoever dials with an unknown key is written down.
+    eventually("the impostor's log tells of the refused key", || {
+        let log = impostor.run(["log"]);
+        log.code == 0 && (log.stdout.contains("refused") || impostor.log_tail().contains("refused"))
+    });
+    drop(impostor);
+    pair.hub.restart();
+    eventually("the true one is known again", || pair.a.join("mine").exists());
+}

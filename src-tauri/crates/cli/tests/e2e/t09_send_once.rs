@@ -1,6 +1,6 @@
 //! T9, T10 and T35: each item is sent once; the ledger remembers, whatever becomes of the folders.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::common::tree::{same, write};
 use crate::common::{TestNode, eventually};
@@ -171,6 +171,72 @@ fn t35_nothing_is_written_into_the_source() {
     let names: Vec<_> =
         std::fs::read_dir(&sending.a).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["x"]);
+}
+
+#[test]
+fn t35_source_that_is_read_only_is_sent() {
+    let source = TestNode::start("origin");
+    let a = source.folder("a");
+    write(&a, "x", "1");
+    write(&a, "sub/y", "2");
+    let Some(_mounted) = ReadOnly::over(&a) else { return };
+    assert!(std::fs::write(a.join("z"), "3").is_err());
+    share(&source, WAY, &a, "send-once", &["settle=1s"]);
+    let destination = TestNode::start("end");
+    destination.pair_with(&source);
+    let b = enter(&destination, &source, WAY, "destination", &[]);
+    eventually("all of it arrives", || holds(&b, "x", b"1") && holds(&b, "sub/y", b"2"));
+    until_state(&source, WAY, "sub/y", &["finalised"]);
+    source.run(["run", WAY, "--once"]).ok();
+}
+
+/// A folder that is mounted over itself, to be read only; unmounted when dropped.
+struct ReadOnly(PathBuf);
+
+impl ReadOnly {
+    /// `None` where this user may not mount; the scenario then says nothing.
+    fn over(folder: &Path) -> Option<ReadOnly> {
+        let mount = |options: &str| {
+            let mut command = std::process::Command::new("mount");
+            let done = command.args(["-o", options]).arg(folder).arg(folder).output();
+            done.is_ok_and(|output| output.status.success())
+        };
+        if !mount("bind") {
+            eprintln!("skipped: a folder can be mounted read-only by root only");
+            return None;
+        }
+        let mounted = ReadOnly(folder.to_owned());
+        assert!(mount("remount,bind,ro"));
+        Some(mounted)
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        // Daemons that are still ending may hold it for a moment.
+        _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn t35_database_of_a_newer_program_is_refused_and_left_alone() {
+    let mut sending = Sending::start(&[]);
+    write(&sending.a, "x", "1");
+    until_state(&sending.source, WAY, "x", &["finalised"]);
+    sending.source.stop();
+    let database = sending.source.home().join("state.db");
+    let later = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); \
+        c.execute(\"INSERT INTO _sqlx_migrations VALUES (9000, 'future', 0, 1, x'00', 0)\"); c.commit(); c.close()";
+    let made = std::process::Command::new("python3").args(["-c", later]).arg(&database).status();
+    if !made.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: without Python no newer database can be made");
+        return;
+    }
+    let before = std::fs::read(&database).unwrap();
+    for words in [&["status"][..], &["run", WAY, "--once"], &["daemon", "--listen", "127.0.0.1:0"]] {
+        sending.source.run(words).exits(1).says("newer");
+    }
+    assert_eq!(std::fs::read(&database).unwrap(), before);
 }
 
 #[test]

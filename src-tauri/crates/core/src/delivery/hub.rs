@@ -1,7 +1,16 @@
 //! What a hub decides: what it takes in, and what it drops again.
 
-use super::ledger::Row;
-use super::state::{State, Wait};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::digest::Digest;
+use crate::entry::Dir;
+use crate::path::RelPath;
+
+use super::ledger::{Key, Ledger, Party, Row};
+use super::offer::is_promised;
+use super::state::{Skip, State, Wait};
+use super::word::stands;
 
 /// Whether the hub takes something in now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,4 +47,79 @@ pub fn released<'a>(rows: impl IntoIterator<Item = &'a Row>, retention: i64) -> 
         last = Some(last.map_or(at, |last| last.max(at)));
     }
     last
+}
+
+/// Returns the rows of copies that are not what their origins sent and that somebody is still to have.
+pub fn wrong_copies(ledger: &Ledger, me: Party, tree: &Arc<Dir>) -> Vec<Row> {
+    let held = ledger.rows().filter(|row| row.stored && row.state.is_open() && row.key.origin != me);
+    held.filter(|row| !stands(row, tree)).cloned().collect()
+}
+
+/// Returns the deliveries whose copies were left over at the hub: they came although nobody was to have them any more.
+pub fn stranded(ledger: &Ledger, me: Party, tree: &Arc<Dir>) -> Vec<Key> {
+    let passing = ledger.in_transit(me);
+    let left = ledger.rows().filter(|row| row.is_left_over(me) && !passing.contains(&row.place));
+    left.filter(|row| stands(row, tree)).map(|row| row.key.clone()).collect()
+}
+
+/// A copy at the hub that everybody has had for long enough.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spent {
+    /// Where it stands.
+    pub place: RelPath,
+    /// What it should be.
+    pub version: Digest,
+    /// The deliveries that it was for.
+    pub keys: Vec<Key>,
+    /// Whether nothing else that passes has this place, so that whatever stands there is this copy, be it damaged.
+    pub alone: bool,
+}
+
+/// Returns the copies that the hub `me` may drop now, and when the next may be dropped.
+pub fn spent_copies(ledger: &Ledger, me: Party, retention: i64, now: i64) -> (Vec<Spent>, Option<i64>) {
+    let held = ledger.rows().filter(|row| row.stored && row.key.origin != me);
+    let versions: BTreeSet<(Party, &RelPath, Digest)> =
+        held.map(|row| (row.key.origin, &row.key.path, row.key.version)).collect();
+    let mut places: BTreeMap<&RelPath, BTreeSet<Digest>> = BTreeMap::new();
+    for row in ledger.rows().filter(|row| row.key.origin != me && (row.stored || is_promised(row))) {
+        places.entry(&row.place).or_default().insert(row.key.version);
+    }
+    let (mut spent, mut next) = (Vec::new(), None);
+    for (origin, path, version) in versions {
+        let rows: Vec<&Row> = ledger.of_version(origin, path, version).collect();
+        let counting = rows.iter().copied().filter(|row| row.state != State::Skipped(Skip::Forgotten));
+        match (released(counting, retention), rows.first()) {
+            (Some(at), _) if at > now => next = Some(next.map_or(at, |next: i64| next.min(at))),
+            (Some(_), Some(first)) => spent.push(Spent {
+                place: first.place.clone(),
+                version,
+                alone: places.get(&first.place).is_none_or(|versions| versions.len() <= 1),
+                keys: rows.iter().map(|row| row.key.clone()).collect(),
+            }),
+            _ => {}
+        }
+    }
+    (spent, next)
+}
+
+/// Returns the deliveries for which space is held although their origin has been away for longer than `lease`, and when
+/// the next lease ends. `away` says since when an origin has been away, if it is.
+pub fn lapsed(
+    ledger: &Ledger,
+    me: Party,
+    lease: i64,
+    away: &dyn Fn(&Row) -> Option<i64>,
+    now: i64,
+) -> (Vec<Key>, Option<i64>) {
+    let (mut lapsed, mut next) = (Vec::new(), None);
+    for row in ledger.rows().filter(|row| is_promised(row) && row.key.origin != me) {
+        let Some(since) = away(row) else { continue };
+        let ends = since.max(row.changed).saturating_add(lease);
+        if ends > now {
+            next = Some(next.map_or(ends, |next: i64| next.min(ends)));
+        } else {
+            lapsed.push(row.key.clone());
+        }
+    }
+    (lapsed, next)
 }

@@ -110,9 +110,14 @@ impl Row {
                 self.attempts = 0;
                 self.gone = None;
             }
+            Event::Settled if matches!(self.state, State::Skipped(_)) => {
+                // Whatever came of it before, it is delivered anew.
+                (self.delivered, self.finalised, self.released) = (None, None, None);
+            }
             _ => {}
         }
-        if next.is_delivered() && self.delivered.is_none() {
+        // What a newer version has overtaken on the way may land all the same.
+        if (next.is_delivered() || *event == Event::Landed) && self.delivered.is_none() {
             self.delivered = Some(now);
         }
         if next.is_final() && self.finalised.is_none() {
@@ -123,6 +128,12 @@ impl Row {
             self.changed = now;
         }
         Ok(())
+    }
+
+    /// Tells whether the hub `me` may hold a copy of it that nobody said to be whole and nobody is to have any more.
+    pub fn is_left_over(&self, me: Party) -> bool {
+        let skipped = matches!(self.state, State::Skipped(Skip::Withdrawn | Skip::Superseded));
+        self.key.origin != me && !self.stored && skipped && self.released.is_none()
     }
 
     /// Tells whether the row counts: it is neither history nor forgotten.
@@ -177,6 +188,21 @@ impl Ledger {
         self.of_path(origin, path).filter(move |row| row.key.version == version)
     }
 
+    /// Returns the row of what `destination` was given last of an origin's path, whatever version.
+    pub fn latest_delivered<'a>(
+        &'a self,
+        origin: Party,
+        path: &'a RelPath,
+        destination: Party,
+    ) -> Option<&'a Row> {
+        let given = |row: &&Row| {
+            row.counts()
+                && row.key.destination == destination
+                && (row.delivered.is_some() || row.state.is_delivered())
+        };
+        self.of_path(origin, path).filter(given).max_by_key(|row| (row.delivered, row.since))
+    }
+
     /// Returns the rows of one origin.
     pub fn of_origin(&self, origin: Party) -> impl Iterator<Item = &Row> {
         let from =
@@ -190,9 +216,17 @@ impl Ledger {
         let passing = |row: &&Row| {
             let here =
                 row.stored || row.state.is_open() || (row.state.is_delivered() && row.released.is_none());
-            row.key.origin != me && row.gone.is_none() && here
+            // Also what its origin does not hold any more: until its time is over, the copy stands here.
+            row.key.origin != me && here
         };
         self.rows.values().filter(passing).map(|row| &row.place).collect()
+    }
+
+    /// Returns what others than `me` sent to the hub and nobody is to have any more, by place and version: where exactly
+    /// that stands, it is left over and no item of the hub's own.
+    pub fn left_over(&self, me: Party) -> HashSet<(&RelPath, Digest)> {
+        let left = self.rows.values().filter(|row| row.is_left_over(me));
+        left.map(|row| (&row.place, row.key.version)).collect()
     }
 
     /// Returns how many rows there are.

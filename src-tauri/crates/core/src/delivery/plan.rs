@@ -144,14 +144,16 @@ impl Plan {
     }
 }
 
-/// Tells whether nothing is owed to `to`: it has this version, or, where nothing is resent, any final one.
+/// Tells whether nothing is owed to `to`: it was given this version last, or, where nothing is resent, any final one.
 fn satisfied(ledger: &Ledger, origin: Party, unit: &Unit, to: Party, resend: Resend) -> bool {
+    let latest = ledger.latest_delivered(origin, &unit.path, to).map(|row| row.key.version);
     let counts =
         |row: &&Row| row.counts() && (row.key.destination == to || row.key.destination == Party::ANY);
     ledger.of_path(origin, &unit.path).filter(counts).any(|row| {
         let marked = row.state == State::Skipped(Skip::Marked);
         if row.key.version == unit.version {
-            row.state.is_delivered() || marked
+            // What went back to an earlier version has changed as well.
+            marked || (row.state.is_delivered() && (resend == Resend::Never || latest == Some(unit.version)))
         } else {
             resend == Resend::Never && (row.state.is_final() || marked)
         }

@@ -393,8 +393,9 @@ fn what_passes_through_the_hub_is_not_the_hubs_own() {
         dropped,
         of("superseded", State::Skipped(Skip::Superseded)),
         row("own", "1", B, State::Ready),
+        Row { stored: true, gone: Some(1), ..of("gone from its origin", State::Finalised) },
     ]);
     let mut places: Vec<String> = rows.in_transit(ME).into_iter().map(|path| path.to_string()).collect();
     places.sort();
-    assert_eq!(places, ["coming", "here", "not dropped yet"]);
+    assert_eq!(places, ["coming", "gone from its origin", "here", "not dropped yet"]);
 }

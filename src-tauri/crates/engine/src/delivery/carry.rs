@@ -11,6 +11,7 @@ use evenfold_core::reconcile::reconcile;
 use evenfold_core::snapshot::Extent;
 use evenfold_core::{Change, ConflictRule, Deletion, Dir, Entry, Flow, Mode, Policy, RelPath, Side};
 
+use super::courier::Dice;
 use crate::ports::Endpoint;
 use crate::progress::Progress;
 use crate::transfer::{Failure, transfer};
@@ -33,6 +34,8 @@ pub(super) struct Way<'a> {
     pub(super) side: Side,
     pub(super) to_tree: &'a Arc<Dir>,
     pub(super) progress: &'a Arc<Progress>,
+    /// Where the ids of batches come from.
+    pub(super) dice: &'a Dice,
 }
 
 /// All of a unit is one batch, however large it is: it appears whole.
@@ -51,7 +54,7 @@ pub(super) async fn carry(parcels: &[Parcel], way: &Way<'_>) -> Result<Vec<Resul
     }
     let mut refused: Vec<(RelPath, Refusal)> = Vec::new();
     for step in steps(&changes, WHOLE) {
-        let batch = Arc::new(assemble(rand::random(), step, way.from_tree, way.to_tree, &HashSet::new()));
+        let batch = Arc::new(assemble((way.dice)(), step, way.from_tree, way.to_tree, &HashSet::new()));
         let (report, _) = transfer(&batch, way.from, way.to, way.side, way.progress).await?;
         let paths = batch.moves.iter().map(|step| &step.to).chain(batch.changes.iter().map(|c| &c.path));
         for (path, outcome) in paths.zip(&report.outcomes) {

@@ -7,13 +7,11 @@ mod fetch;
 mod host;
 mod send;
 
-pub use fetch::other_names;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenfold_core::delivery::{Event, Key, Quiet, State as RowState, Terms, UnitKind};
+use evenfold_core::delivery::{Event, Key, Quiet, State as RowState, Terms, Told, UnitKind};
 use evenfold_core::policy::{ConflictRule, Side};
 use evenfold_core::safety::Halt;
 use evenfold_core::snapshot::{Extent, Snapshot};
@@ -22,7 +20,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::ports::{Book, BookError, Executor, Told};
+use super::ports::{Book, BookError, Executor};
 use crate::backoff::Backoff;
 use crate::driver::Trigger;
 use crate::ports::{Clock, Endpoint, EndpointError};
@@ -234,7 +232,11 @@ pub struct Courier {
     looked: bool,
     last_full: Instant,
     last_progress: Instant,
+    dice: Dice,
 }
+
+/// Where random numbers come from: ids of batches, and how much pauses before retries differ.
+pub type Dice = Arc<dyn Fn() -> u128 + Send + Sync>;
 
 impl Courier {
     /// Makes a courier; nothing is read before it runs. On the hub itself `link` stays empty.
@@ -269,8 +271,14 @@ impl Courier {
             looked: false,
             last_full: Instant::now(),
             last_progress: Instant::now(),
+            dice: Arc::new(rand::random),
         };
         (courier, CourierHandle { commands: sender, state: receiver })
+    }
+
+    /// Takes random numbers from somewhere else, so that a test can have the same ones again.
+    pub fn set_dice(&mut self, dice: Dice) {
+        self.dice = dice;
     }
 
     /// Runs until all handles are dropped.
@@ -531,17 +539,19 @@ impl Courier {
     fn retry_at(&self, keys: &[Key]) -> i64 {
         let view = self.book.view();
         let attempts = keys.iter().filter_map(|key| view.ledger.get(key)).map(|row| row.attempts).max();
-        retry_at(attempts.unwrap_or(0), self.clock.now_micros())
+        retry_at(attempts.unwrap_or(0), &self.dice, self.clock.now_micros())
     }
 }
 
 /// Returns when to try again after so many failed attempts.
-fn retry_at(attempts: u32, now: i64) -> i64 {
+fn retry_at(attempts: u32, dice: &Dice, now: i64) -> i64 {
+    // 53 of the bits, which a float holds exactly.
+    let random = (dice() >> 75) as f64 / (1u64 << 53) as f64;
     let mut backoff = Backoff::new(RETRY.0, RETRY.1);
     for _ in 0..attempts.min(16) {
         _ = backoff.next(1.0);
     }
-    now.saturating_add(i64::try_from(backoff.next(rand::random()).as_micros()).unwrap_or(i64::MAX))
+    now.saturating_add(i64::try_from(backoff.next(random).as_micros()).unwrap_or(i64::MAX))
 }
 
 fn describe(trouble: &Trouble) -> (Option<Halt>, String, bool) {

@@ -8,6 +8,5 @@ pub mod command;
 mod courier;
 mod ports;
 
-pub use courier::other_names;
-pub use courier::{Courier, CourierHandle, CourierSettings, CourierState, Finish, Lanes, Part};
-pub use ports::{Answer, Book, BookError, Executor, Told, View};
+pub use courier::{Courier, CourierHandle, CourierSettings, CourierState, Dice, Finish, Lanes, Part};
+pub use ports::{Book, BookError, Executor, View};

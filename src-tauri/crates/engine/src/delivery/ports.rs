@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use evenfold_core::RelPath;
-use evenfold_core::delivery::{Event, Key, Ledger, Party, Unit, Wait};
+use evenfold_core::delivery::{Answer, Key, Ledger, Party, Told, Unit};
 use tokio::sync::watch;
 
 /// Why the book could not be asked or written. What was not told is told again later.
@@ -19,42 +18,6 @@ pub enum BookError {
     /// Anything else.
     #[error("the ledger failed: {0}")]
     Failed(String),
-}
-
-/// What the book says of an offer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// Nobody lacks it.
-    Done,
-    /// The hub holds it; nothing is to be sent.
-    Held,
-    /// It is to be sent, to this place at the hub.
-    Send {
-        /// Where it is to stand there.
-        place: RelPath,
-    },
-    /// It has to wait.
-    Wait(Wait),
-}
-
-/// Something that happened to a delivery here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// Which delivery; with [`Party::ANY`] as its destination: to all destinations.
-    pub key: Key,
-    /// What happened.
-    pub event: Event,
-    /// Where the destination has put it, if it just did.
-    pub landed_at: Option<RelPath>,
-    /// Whether the item is gone from its origin.
-    pub gone: bool,
-}
-
-impl Told {
-    /// Says that something happened.
-    pub fn new(key: Key, event: Event) -> Told {
-        Told { key, event, landed_at: None, gone: false }
-    }
 }
 
 /// What the book says now.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use evenfold_core::delivery::{Event, Key, Ledger, Party, Row, Unit};
-use evenfold_engine::delivery::{Answer, Book, BookError, Told, View};
+use evenfold_core::delivery::{Answer, Event, Key, MemberBook, Numbered, Offered, Party, Told, Unit};
+use evenfold_engine::delivery::{Book, BookError, View};
 use evenfold_ssh::{Connection, PeerKey};
 use evenfold_store::LedgerRow;
 use evenfold_wire::{CallError, NodeClient};
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::Hooks;
-use super::messages::{Ask, KeyWire, Offered, Reply, Request, ToldWire, pages};
+use super::messages::{Ask, KeyWire, OfferedWire, Reply, Request, ToldWire, pages};
 use crate::api::Event as ApiEvent;
 use crate::local::lock;
 use crate::node::Node;
@@ -43,10 +43,7 @@ pub(crate) struct CopyBook {
 
 #[derive(Default)]
 struct Inner {
-    ledger: Arc<Ledger>,
-    untold: HashMap<Key, u64>,
-    /// The hub's number up to which rows are here.
-    after: u64,
+    book: MemberBook,
     destinations: Vec<Party>,
     online: Vec<Party>,
     /// What the hub calls the others.
@@ -63,11 +60,7 @@ impl CopyBook {
         rows: Vec<LedgerRow>,
         hooks: Arc<Hooks>,
     ) -> Arc<Self> {
-        let after = rows.iter().map(|row| row.seq).max().unwrap_or(0);
-        let untold = rows.iter().filter(|row| row.untold).map(|row| (row.row.key.clone(), row.seq)).collect();
-        let mut ledger = Ledger::default();
-        ledger.put(rows.into_iter().map(|row| row.row));
-        let inner = Inner { ledger: Arc::new(ledger), untold, after, ..Inner::default() };
+        let inner = Inner { book: MemberBook::of(rows), ..Inner::default() };
         Arc::new(CopyBook {
             node: Arc::downgrade(node),
             id,
@@ -140,83 +133,48 @@ impl CopyBook {
         serde_json::from_slice(&answer).map_err(|error| BookError::Failed(error.to_string()))
     }
 
-    /// Takes rows over: into the database, then into memory, then to the hooks.
-    async fn take(&self, rows: Vec<LedgerRow>, from_hub: bool) -> Result<(), BookError> {
+    /// Takes rows over: into the database, then into memory, then to the hooks. `work` is given what is known here and
+    /// returns the rows as they shall be.
+    async fn take(&self, work: impl FnOnce(&MemberBook) -> Vec<Numbered> + Send) -> Result<(), BookError> {
+        let node = self.node()?;
+        let writing = self.writing.lock().await;
+        let rows = work(&lock(&self.inner).book);
         if rows.is_empty() {
             return Ok(());
         }
-        let node = self.node()?;
-        let writing = self.writing.lock().await;
-        // What the hub was not told yet is newer than what it says.
-        let rows: Vec<LedgerRow> = {
-            let inner = lock(&self.inner);
-            let ours = |row: &LedgerRow| from_hub && inner.untold.contains_key(&row.row.key);
-            rows.into_iter().filter(|row| !ours(row)).collect()
-        };
         let written = node.store.ledger().copy(self.id, &rows).await;
         written.map_err(|error| BookError::Failed(error.to_string()))?;
         let (ledger, before) = {
             let mut inner = lock(&self.inner);
-            let before = Arc::clone(&inner.ledger);
-            Arc::make_mut(&mut inner.ledger).put(rows.iter().map(|row| row.row.clone()));
-            for row in rows.iter().filter(|row| row.untold) {
-                inner.untold.insert(row.row.key.clone(), row.seq);
-            }
-            (Arc::clone(&inner.ledger), before)
+            let before = Arc::clone(&inner.book.ledger);
+            inner.book.put(&rows);
+            (Arc::clone(&inner.book.ledger), before)
         };
+        // In the order of the rows, so that nothing is taken for seen whose hooks are not asked for yet.
+        self.hooks.after(&ledger, &rows).await;
         drop(writing);
         super::office::note_history(&node, self.id, &before, &rows).await;
-        self.hooks.after(&ledger, &rows).await;
         node.tell(ApiEvent::Relationship { id: self.id.to_string() });
         Ok(())
     }
 
     /// Tells the hub what it does not know yet.
     async fn tell_untold(&self) -> Result<(), BookError> {
-        let untold: Vec<(Row, u64)> = {
-            let inner = lock(&self.inner);
-            let row = |(key, seq): (&Key, &u64)| Some((inner.ledger.get(key)?.clone(), *seq));
-            inner.untold.iter().filter_map(row).collect()
-        };
-        for rows in pages(untold, |(row, _)| cost_of(&row.key)) {
-            let told: Vec<Told> = rows
-                .iter()
-                .map(|(row, _)| Told {
-                    landed_at: row.landed_at.clone(),
-                    ..Told::new(row.key.clone(), Event::Landed)
-                })
-                .collect();
-            self.ask(Ask::Tell { told: told.iter().map(ToldWire::of).collect() }).await?;
-            let rows: Vec<LedgerRow> = rows
-                .iter()
-                .map(|(row, seq)| LedgerRow { row: row.clone(), seq: *seq, untold: false })
-                .collect();
-            for row in &rows {
-                lock(&self.inner).untold.remove(&row.row.key);
-            }
+        let untold = lock(&self.inner).book.untold();
+        for page in pages(untold, |(told, _)| cost_of(&told.key)) {
+            let told = page.iter().map(|(told, _)| ToldWire::of(told)).collect();
+            self.ask(Ask::Tell { told }).await?;
+            let rows: Vec<LedgerRow> = page.into_iter().map(|(_, row)| row).collect();
             let node = self.node()?;
-            let writing = self.writing.lock().await;
+            // Nothing that the hub says of these is taken over before this is written.
+            let _writing = self.writing.lock().await;
             let written = node.store.ledger().copy(self.id, &rows).await;
-            drop(writing);
             written.map_err(|error| BookError::Failed(error.to_string()))?;
+            for row in &rows {
+                lock(&self.inner).book.is_told(&row.row.key);
+            }
         }
         Ok(())
-    }
-
-    /// Applies to our copy what we say, so that it is true here even if the hub cannot be told now.
-    fn applied(&self, told: &[Told]) -> Vec<LedgerRow> {
-        let inner = lock(&self.inner);
-        let now = now_micros();
-        let mut rows = Vec::new();
-        // Only what stands in our folder must not be forgotten; all else is found out anew.
-        for told in told.iter().filter(|told| told.event == Event::Landed) {
-            let Some(mut row) = inner.ledger.get(&told.key).cloned() else { continue };
-            if row.apply(&told.event, now).is_ok() {
-                row.landed_at = told.landed_at.clone().or(row.landed_at);
-                rows.push(LedgerRow { row, seq: inner.after, untold: true });
-            }
-        }
-        rows
     }
 }
 
@@ -242,7 +200,7 @@ impl Book for CopyBook {
     fn view(&self) -> View {
         let inner = lock(&self.inner);
         View {
-            ledger: Arc::clone(&inner.ledger),
+            ledger: Arc::clone(&inner.book.ledger),
             destinations: inner.destinations.clone(),
             online: inner.online.clone(),
         }
@@ -255,14 +213,13 @@ impl Book for CopyBook {
     async fn refresh(&self) -> Result<(), BookError> {
         self.tell_untold().await?;
         loop {
-            let after = lock(&self.inner).after;
+            let after = lock(&self.inner).book.after;
             let answer = self.ask(Ask::Sync { after }).await?;
             let Reply::Sync { rows, more, last, destinations, online, names, now } = answer else {
                 return Err(unexpected());
             };
             let rows: Result<Vec<LedgerRow>, _> = rows.iter().map(super::messages::RowWire::read).collect();
             let rows = rows.map_err(|error| BookError::Failed(error.message))?;
-            let newest = rows.iter().map(|row| row.seq).max();
             {
                 let mut inner = lock(&self.inner);
                 inner.destinations = parties(&destinations);
@@ -270,18 +227,24 @@ impl Book for CopyBook {
                 let named = names.into_iter().filter_map(|(key, name)| Some((key.party().ok()?, name)));
                 inner.names.extend(named);
                 inner.ahead = now.saturating_sub(now_micros());
-                if last < inner.after {
+                if last < inner.book.after {
                     // The hub's book was restored from a backup: it is read from the beginning.
                     tracing::warn!("the hub's ledger is older than our copy of it; it is read anew");
-                    inner.after = 0;
+                    inner.book.after = 0;
                     continue;
                 }
             }
-            self.take(rows, true).await?;
-            if let Some(newest) = newest {
-                lock(&self.inner).after = newest;
-            }
-            if !more {
+            let rows = rows.into_iter().map(|row| (row.row, row.seq)).collect();
+            let mut up_to = after;
+            self.take(|book| {
+                let (rows, known) = book.heard(rows);
+                up_to = known;
+                rows
+            })
+            .await?;
+            let mut inner = lock(&self.inner);
+            inner.book.after = inner.book.after.max(up_to);
+            if !more || up_to == after {
                 return Ok(());
             }
         }
@@ -292,7 +255,7 @@ impl Book for CopyBook {
         for units in
             pages(units.iter().map(Offered::from).collect(), |unit: &Offered| unit.path.as_bytes().len())
         {
-            let units = units.iter().map(Offered::wire).collect();
+            let units = units.iter().map(OfferedWire::of).collect();
             let Reply::Offer { answers: some } = self.ask(Ask::Offer { units }).await? else {
                 return Err(unexpected());
             };
@@ -318,8 +281,7 @@ impl Book for CopyBook {
     }
 
     async fn tell(&self, told: Vec<Told>) -> Result<(), BookError> {
-        let rows = self.applied(&told);
-        self.take(rows, false).await?;
+        self.take(|book| book.done(&told, now_micros())).await?;
         let landed = told.iter().any(|told| told.event == Event::Landed);
         let others: Vec<Told> = told.into_iter().filter(|told| told.event != Event::Landed).collect();
         for told in pages(others, |told| cost_of(&told.key)) {

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use evenfold_core::delivery::{Key, Ledger, Party, Row, State, Wait};
-use evenfold_core::{Digest, RelPath};
+use evenfold_core::RelPath;
+use evenfold_core::delivery::{Happened, Ledger, Party, occasions};
 use evenfold_engine::backoff::Backoff;
 use evenfold_engine::delivery::command::run;
 use evenfold_store::{HookRun, LedgerRow, StoreError};
@@ -20,7 +20,7 @@ use crate::local::lock;
 use crate::node::{Node, db};
 use crate::record::now_micros;
 use crate::relationship::Relationship;
-use crate::settings::{Argv, Settings};
+use crate::settings::Argv;
 
 /// Commands that run at the same time: one that hangs must not hold up the next, and a burst must not fork a thousand.
 const AT_ONCE: usize = 8;
@@ -44,6 +44,8 @@ pub(crate) struct Hooks {
     seen: Mutex<u64>,
     /// How far that is saved.
     saved: Mutex<u64>,
+    /// What could not be asked for yet: id, path, command.
+    unasked: Mutex<Vec<Asked>>,
     state: watch::Sender<HookState>,
 }
 
@@ -76,6 +78,7 @@ impl Hooks {
             wake: Notify::new(),
             seen: Mutex::new(seen),
             saved: Mutex::new(seen),
+            unasked: Mutex::default(),
             state: watch::Sender::new(HookState::default()),
         });
         // What was written just before the last end of this process.
@@ -95,6 +98,7 @@ impl Hooks {
             wake: Notify::new(),
             seen: Mutex::new(0),
             saved: Mutex::new(0),
+            unasked: Mutex::default(),
             state: watch::Sender::new(HookState::default()),
         })
     }
@@ -128,12 +132,18 @@ impl Hooks {
     pub(super) async fn after(&self, ledger: &Ledger, rows: &[LedgerRow]) {
         let Some(relationship) = self.relationship.upgrade() else { return };
         let settings = relationship.settings();
-        let mut asked = Vec::new();
+        let mut asked = std::mem::take(&mut *lock(&self.unasked));
         for LedgerRow { row, .. } in rows {
-            for (occasion, path, commands) in self.occasions(ledger, row, &settings) {
+            for occasion in occasions(ledger, row, self.me) {
+                let commands = match occasion.happened {
+                    Happened::Arrival => &settings.hooks.after_arrival,
+                    Happened::Delivery => &settings.hooks.after_delivery,
+                    Happened::Conflict => &settings.hooks.on_conflict,
+                    Happened::Failure => &settings.hooks.on_error,
+                };
                 for (nth, argv) in commands.iter().enumerate() {
-                    let id = format!("{occasion}-{nth}");
-                    asked.push((id, path.clone(), argv.clone()));
+                    let id = format!("{}-{nth}", occasion.id);
+                    asked.push((id, occasion.path.clone(), argv.clone()));
                 }
             }
         }
@@ -143,50 +153,13 @@ impl Hooks {
             return;
         }
         if let Err(error) = self.ask(&asked).await {
-            // They are found again at the next start, because it is not written that they were seen.
-            tracing::error!(%error, "hooks could not be asked for");
+            // Nothing is said to be seen before it is asked for, so a start finds it again, too.
+            tracing::error!(%error, "hooks could not be asked for; that is tried again");
+            lock(&self.unasked).extend(asked);
             return;
         }
         *lock(&self.seen) = newest.max(before);
         self.wake.notify_one();
-    }
-
-    /// Returns what a row is an occasion for: an id, the item's path here, the commands.
-    fn occasions<'s>(
-        &self,
-        ledger: &Ledger,
-        row: &Row,
-        settings: &'s Settings,
-    ) -> Vec<(String, RelPath, &'s [Argv])> {
-        let mut found = Vec::new();
-        let key = &row.key;
-        if row.state.is_final() && key.destination == self.me && key.origin != self.me {
-            let path = row.landed_at.clone().unwrap_or_else(|| row.place.clone());
-            found.push((format!("arrival-{}", id_of(key, row.round)), path, &*settings.hooks.after_arrival));
-        }
-        if row.state.is_final() && key.origin == self.me {
-            let rows: Vec<&Row> =
-                ledger.of_version(self.me, &key.path, key.version).filter(|row| row.counts()).collect();
-            if rows.iter().all(|row| row.state.is_final()) {
-                let round = rows.iter().map(|row| row.round).max().unwrap_or(0);
-                let everybody = Key { destination: Party::ANY, ..key.clone() };
-                let id = format!("delivery-{}", id_of(&everybody, round));
-                found.push((id, key.path.clone(), &*settings.hooks.after_delivery));
-            }
-        }
-        if matches!(row.state, State::Waiting(Wait::NameTaken)) && key.destination == self.me {
-            let id = format!("conflict-{}", id_of(key, row.round));
-            found.push((id, row.place.clone(), &*settings.hooks.on_conflict));
-        }
-        let failed = matches!(row.state, State::Failed(_) | State::Quarantined(_) | State::Retrying { .. });
-        if failed && (key.origin == self.me || key.destination == self.me) {
-            found.push((
-                format!("error-{}", id_of(key, row.round)),
-                key.path.clone(),
-                &*settings.hooks.on_error,
-            ));
-        }
-        found
     }
 
     /// Waits until every command that is due has been tried. Tells whether one of those that are left failed.
@@ -236,6 +209,9 @@ impl Hooks {
             return IDLE;
         };
         let id = relationship.row().id;
+        if !lock(&self.unasked).is_empty() {
+            self.after(&Ledger::default(), &[]).await;
+        }
         self.save_seen(&node, id).await;
         let pending = match node.store.hook_runs().pending(id, PAGE).await {
             Ok(pending) => pending,
@@ -306,15 +282,4 @@ async fn run_one(node: Weak<Node>, relationship: Weak<Relationship>, hook: HookR
         tokio::time::sleep(PAUSES.0).await;
     }
     id
-}
-
-/// Names a delivery; another name when it is sent anew.
-pub(super) fn id_of(key: &Key, round: u32) -> String {
-    let mut bytes = Vec::with_capacity(128);
-    bytes.extend_from_slice(&key.origin.0);
-    bytes.extend_from_slice(&key.version.0);
-    bytes.extend_from_slice(&key.destination.0);
-    bytes.extend_from_slice(&round.to_le_bytes());
-    bytes.extend_from_slice(key.path.as_bytes());
-    Digest::of(&bytes).short(16)
 }

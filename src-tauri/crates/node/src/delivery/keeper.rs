@@ -1,18 +1,21 @@
 //! The hub's own copies: compared with what was sent, dropped when everybody has had them for long enough, and space that
 //! a vanished source reserved is given back after its lease.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use evenfold_core::apply::{Batch, Outcome};
-use evenfold_core::delivery::{Event, Party, Row, State, Wait, released, version};
+use evenfold_core::delivery::{
+    Event, Row, Told, Wait, is_promised, lapsed, spent_copies, stranded, version, word, wrong_copies,
+};
+use evenfold_core::snapshot::Extent;
 use evenfold_core::{Change, Digest, Dir, RelPath};
 use evenfold_engine::Endpoint as _;
-use evenfold_engine::delivery::{BookError, Told};
+use evenfold_engine::delivery::BookError;
 use evenfold_ssh::PeerKey;
 
-use super::office::{Office, is_promised};
+use super::office::Office;
 use super::{is_transit, micros};
 use crate::node::Node;
 use crate::record::now_micros;
@@ -69,10 +72,13 @@ async fn keep(office: &Office) -> Result<Duration, BookError> {
     let hooks = node.store.hook_runs().drop_done(office.id, before).await;
     hooks.map_err(|error| BookError::Failed(error.to_string()))?;
     let ledger = office.ledger();
-    if ledger.rows().any(|row| row.stored || is_promised(row)) {
+    let transit = is_transit(&settings);
+    if ledger.rows().any(|row| row.stored || is_promised(row) || (transit && row.is_left_over(office.me))) {
         let tree = office.current(&relationship).await?.tree;
         check_copies(office, &relationship, &tree).await?;
-        if is_transit(&settings) {
+        if transit {
+            let left = stranded(&office.ledger(), office.me, &tree);
+            office.change(|ledger| word::found(ledger, &left)).await?;
             next = next.min(release(office, &node, &relationship, &tree, micros(settings.retention)).await?);
         }
         next = next.min(leases(office, &node, &relationship, settings.lease).await?);
@@ -86,25 +92,19 @@ async fn check_copies(
     relationship: &Relationship,
     tree: &Arc<Dir>,
 ) -> Result<(), BookError> {
-    let ledger = office.ledger();
-    let wrong: Vec<Row> = ledger
-        .rows()
-        .filter(|row| row.stored && row.state.is_open() && row.key.origin != office.me)
-        .filter(|row| tree.get(&row.place).and_then(version) != Some(row.key.version))
-        .cloned()
-        .collect();
+    let wrong = wrong_copies(&office.ledger(), office.me, tree);
     if wrong.is_empty() {
         return Ok(());
     }
     // What is being written by a batch that is not told yet looks the same for a moment: look again with fresh eyes.
     let paths = wrong.iter().map(|row| row.place.clone()).collect();
-    let fresh = relationship.local.scan(evenfold_core::snapshot::Extent::Paths(paths), &[]).await;
+    let fresh = relationship.local.scan(Extent::Paths(paths), &[]).await;
     let Ok(fresh) = fresh else { return Ok(()) };
     for row in wrong {
         let now = office.ledger().get(&row.key).cloned();
         let still = now.filter(|now| now.stored && now.state.is_open());
         if let Some(row) = still
-            && fresh.tree.get(&row.place).and_then(version) != Some(row.key.version)
+            && !word::stands(&row, &fresh.tree)
         {
             office.quarantine(relationship, &row, &fresh.tree).await?;
         }
@@ -120,42 +120,41 @@ async fn release(
     tree: &Arc<Dir>,
     retention: i64,
 ) -> Result<Duration, BookError> {
-    let ledger = office.ledger();
-    let mut versions: HashSet<(Party, RelPath, Digest)> = HashSet::new();
-    for row in ledger.rows().filter(|row| row.stored && row.key.origin != office.me) {
-        versions.insert((row.key.origin, row.key.path.clone(), row.key.version));
-    }
     let now = now_micros();
-    let mut next = SELDOM;
-    for (origin, path, version_wanted) in versions {
-        let rows: Vec<&Row> = ledger.of_version(origin, &path, version_wanted).collect();
-        let counting: Vec<&Row> = rows
-            .iter()
-            .copied()
-            .filter(|row| row.state != State::Skipped(evenfold_core::delivery::Skip::Forgotten))
-            .collect();
-        let Some(at) = released(counting.iter().copied(), retention) else { continue };
-        if at > now {
-            let wait = Duration::from_micros(u64::try_from(at - now).unwrap_or(0));
-            next = next.min(wait.max(Duration::from_millis(10)));
-            continue;
-        }
-        let Some(place) = rows.first().map(|row| row.place.clone()) else { continue };
-        if owed_onward(node, relationship, &place, version_wanted) {
+    let (spent, at) = spent_copies(&office.ledger(), office.me, retention, now);
+    let mut next = at.map_or(SELDOM, |at| until(at, now)).min(SELDOM);
+    for copy in spent {
+        if owed_onward(node, relationship, &copy.place, copy.version) {
             next = next.min(AGAIN);
             continue;
         }
-        let stands = tree.get(&place).filter(|entry| version(entry) == Some(version_wanted)).cloned();
+        let stands = tree.get(&copy.place).filter(|entry| version(entry) == Some(copy.version)).cloned();
         if let Some(entry) = stands
-            && !drop_copy(relationship, &place, entry).await?
+            && !drop_copy(relationship, &copy.place, entry).await?
         {
             next = next.min(AGAIN);
             continue;
         }
-        let told = rows.iter().map(|row| Told::new(row.key.clone(), Event::Dropped)).collect();
+        let changed = tree.get(&copy.place).is_some_and(|entry| version(entry) != Some(copy.version));
+        if changed && copy.alone {
+            // A copy that somebody changed after everybody had it: no item of anybody's, but restorable.
+            let place = copy.place.clone();
+            let aside = relationship.local.on_disk(move |replica| replica.set_aside(&place)).await;
+            if !matches!(aside, Ok(Ok(_))) {
+                next = next.min(AGAIN);
+                continue;
+            }
+            _ = relationship.local.scan(Extent::Paths(vec![copy.place.clone()]), &[]).await;
+        }
+        let told = copy.keys.into_iter().map(|key| Told::new(key, Event::Dropped)).collect();
         office.take_word(told).await?;
     }
     Ok(next)
+}
+
+/// Returns how long it is until `at`, a little at least.
+fn until(at: i64, now: i64) -> Duration {
+    Duration::from_micros(u64::try_from(at - now).unwrap_or(0)).max(Duration::from_millis(10))
 }
 
 /// Tells whether another relationship with this folder has not delivered this yet.
@@ -205,23 +204,20 @@ async fn leases(
 ) -> Result<Duration, BookError> {
     let ledger = office.ledger();
     let now = now_micros();
-    let mut next = SELDOM;
-    let mut told = Vec::new();
+    let mut away = HashMap::new();
     for row in ledger.rows().filter(|row| is_promised(row) && row.key.origin != office.me) {
-        if node.network.connection(&PeerKey::from_bytes(row.key.origin.0)).is_some() {
+        let origin = row.key.origin;
+        if away.contains_key(&origin) || node.network.connection(&PeerKey::from_bytes(origin.0)).is_some() {
             continue;
         }
-        let seen =
-            node.store.peers().get(&row.key.origin.0).await.ok().flatten().and_then(|peer| peer.last_seen);
-        let ends = seen.unwrap_or(row.changed).max(row.changed).saturating_add(micros(lease));
-        if ends > now {
-            next = next.min(Duration::from_micros(u64::try_from(ends - now).unwrap_or(0)));
-        } else {
-            told.push(Told::new(row.key.clone(), Event::Waits(Wait::OriginOffline)));
-        }
+        let peer = node.store.peers().get(&origin.0).await.ok().flatten();
+        away.insert(origin, peer.and_then(|peer| peer.last_seen));
     }
-    if told.is_empty() {
-        return Ok(next.max(Duration::from_millis(100)));
+    let away = |row: &Row| away.get(&row.key.origin).map(|seen| seen.unwrap_or(row.changed));
+    let (lapsed, at) = lapsed(&ledger, office.me, micros(lease), &away, now);
+    let next = at.map_or(SELDOM, |at| until(at, now)).clamp(Duration::from_millis(100), SELDOM);
+    if lapsed.is_empty() {
+        return Ok(next);
     }
     let freed = relationship
         .local
@@ -232,6 +228,7 @@ async fn leases(
         Ok(Err(error)) => tracing::warn!(%error, "what a vanished source had sent could not be dropped"),
         Err(error) => tracing::warn!(%error, "what a vanished source had sent could not be dropped"),
     }
+    let told = lapsed.into_iter().map(|key| Told::new(key, Event::Waits(Wait::OriginOffline))).collect();
     office.take_word(told).await?;
-    Ok(next.max(Duration::from_millis(100)))
+    Ok(next)
 }

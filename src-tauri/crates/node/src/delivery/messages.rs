@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use evenfold_core::delivery::{Event, Key, Party, Row, Skip, State, Wait};
+use evenfold_core::delivery::{Answer, Event, Key, Offered, Party, Row, Skip, State, Told, Wait};
 use evenfold_core::{Digest, RelPath};
-use evenfold_engine::delivery::{Answer, Told};
 use evenfold_ssh::PeerKey;
 use evenfold_store::LedgerRow;
 use evenfold_wire::RemoteError;
@@ -150,33 +149,16 @@ pub(super) struct OfferedWire {
     pub(super) files: u64,
 }
 
-/// A unit as the hub hears of it.
-#[derive(Debug, Clone)]
-pub(crate) struct Offered {
-    pub(crate) path: RelPath,
-    pub(crate) version: Digest,
-    pub(crate) size: u64,
-    pub(crate) files: u64,
-}
-
-impl Offered {
-    pub(super) fn wire(&self) -> OfferedWire {
+impl OfferedWire {
+    pub(super) fn of(unit: &Offered) -> OfferedWire {
         OfferedWire {
-            path: path_bytes(&self.path),
-            version: Bytes(self.version.0.to_vec()),
-            size: self.size,
-            files: self.files,
+            path: path_bytes(&unit.path),
+            version: Bytes(unit.version.0.to_vec()),
+            size: unit.size,
+            files: unit.files,
         }
     }
-}
 
-impl From<&evenfold_core::delivery::Unit> for Offered {
-    fn from(unit: &evenfold_core::delivery::Unit) -> Self {
-        Offered { path: unit.path.clone(), version: unit.version, size: unit.size(), files: unit.files() }
-    }
-}
-
-impl OfferedWire {
     fn read(&self) -> Result<Offered, RemoteError> {
         let path = self.path.path()?;
         if path.is_root() {

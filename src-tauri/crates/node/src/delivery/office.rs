@@ -1,32 +1,31 @@
 //! The book as the hub keeps it: what is offered, claimed and reported becomes rows, checked against the hub's own folder.
-
-mod offer;
+//! What the rows become is decided by `core::delivery`; here they are read, written and told of.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use evenfold_core::delivery::{Event, Key, Ledger, Party, Row, Skip, State, Unit, version};
+use evenfold_core::delivery::{
+    Answer, Event, Key, Ledger, Offer, Offered, Party, Room, Row, Skip, State, Told, Unit, is_promised, word,
+};
 use evenfold_core::snapshot::{Extent, Snapshot};
 use evenfold_core::{Digest, Dir, RelPath};
-use evenfold_engine::delivery::{Answer, Book, BookError, Told, View};
+use evenfold_engine::delivery::{Book, BookError, View};
 use evenfold_engine::{Endpoint as _, EndpointError};
 use evenfold_ssh::PeerKey;
 use evenfold_store::LedgerRow;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-pub(super) use self::offer::is_promised;
-use self::offer::{Offer, Room, is_sent_on, reserve_bytes};
-use super::messages::{News, Offered};
+use super::messages::News;
 use super::{Hooks, is_transit};
 use crate::api::Event as ApiEvent;
 use crate::local::lock;
 use crate::node::Node;
 use crate::record::now_micros;
 use crate::relationship::Relationship;
-use crate::settings::Settings;
+use crate::settings::{Executor, Part, Reserve, Settings};
 
 /// News are told to members together, this late.
 const TELL: Duration = Duration::from_millis(15);
@@ -104,7 +103,7 @@ impl Office {
         work: impl FnOnce(&Ledger) -> Vec<Row> + Send,
     ) -> Result<(), BookError> {
         let node = self.node()?;
-        let (ledger, before, written) = {
+        let (before, written) = {
             let _writing = self.writing.lock().await;
             let before = self.ledger();
             let rows = work(&before);
@@ -113,12 +112,16 @@ impl Office {
             }
             let written = node.store.ledger().write(self.id, rows).await;
             let written = written.map_err(|error| BookError::Failed(error.to_string()))?;
-            let mut ledger = lock(&self.ledger);
-            Arc::make_mut(&mut ledger).put(written.iter().map(|row| row.row.clone()));
-            (Arc::clone(&ledger), before, written)
+            let ledger = {
+                let mut ledger = lock(&self.ledger);
+                Arc::make_mut(&mut ledger).put(written.iter().map(|row| row.row.clone()));
+                Arc::clone(&ledger)
+            };
+            // In the order of the rows, so that nothing is taken for seen whose hooks are not asked for yet.
+            self.hooks.after(&ledger, &written).await;
+            (before, written)
         };
         note_history(&node, self.id, &before, &written).await;
-        self.hooks.after(&ledger, &written).await;
         self.news.send_modify(|count| *count += 1);
         self.keeper.notify_one();
         self.telling.notify_one();
@@ -196,20 +199,22 @@ impl Office {
         let command = is_sent_on(&relationship, &settings);
         let here = origin == self.me && !command;
         let (mut room, tree) = if command || here {
-            (Room::unlimited(), None)
+            (Room::UNLIMITED, Arc::new(Dir::empty()))
         } else {
-            (self.room(&relationship, &settings).await?, Some(self.current(&relationship).await?.tree))
+            (self.room(&relationship, &settings).await?, self.current(&relationship).await?.tree)
         };
+        let part = Part { ours: "", theirs: "", source: evenfold_core::Side::Theirs, may_write: true };
+        let conflict = settings.conflict_rule(part);
         let mut answers = Vec::with_capacity(units.len());
         let taken = &mut answers;
         self.change(move |ledger| {
             let now = now_micros();
-            let mut offer = Offer { me: self.me, origin, ledger, settings: &settings, now, rows: Vec::new() };
+            let mut offer = Offer { me: self.me, origin, ledger, conflict, now, rows: Vec::new() };
             for unit in units {
                 let answer = if command || here {
                     offer.without_transfer(unit, &destinations, here)
                 } else {
-                    offer.through_hub(unit, &destinations, tree.as_ref(), &mut room)
+                    offer.through_hub(unit, &destinations, &tree, &mut room)
                 };
                 taken.push(answer);
             }
@@ -262,29 +267,12 @@ impl Office {
             Extent::Paths(rows.iter().flatten().map(|row| row.place.clone()).collect())
         };
         let seen = relationship.local.scan(extent, &[]).await.map_err(|error| folder_failed(&error))?;
-        let mut good = Vec::with_capacity(keys.len());
-        let mut begun = Vec::new();
-        let mut damaged = Vec::new();
-        for row in &rows {
-            let stands = |row: &Row| seen.tree.get(&row.place).and_then(version) == Some(row.key.version);
-            match row {
-                Some(row) if row.stored && stands(row) => {
-                    good.push(row.state.is_open());
-                    begun.push(row.key.clone());
-                }
-                Some(row) => {
-                    good.push(false);
-                    damaged.push(row.clone());
-                }
-                None => good.push(false),
-            }
-        }
-        for row in damaged.iter().filter(|row| row.stored && row.state.is_open()) {
+        let claim = word::claim(&ledger, keys, &seen.tree);
+        for row in &claim.damaged {
             self.quarantine(&relationship, row, &seen.tree).await?;
         }
-        let told = begun.into_iter().map(|key| Told::new(key, Event::Began)).collect();
-        self.take_word(told).await?;
-        Ok(good)
+        self.take_word(claim.begun).await?;
+        Ok(claim.good)
     }
 
     /// Puts aside a copy that is not what its origin sent, and has it fetched again.
@@ -295,15 +283,7 @@ impl Office {
         tree: &Arc<Dir>,
     ) -> Result<(), BookError> {
         let key = row.key.clone();
-        if key.origin == self.me {
-            // Our own users changed it: the newer version is offered instead.
-            return self.take_word(vec![Told::new(key, Event::Skips(Skip::Superseded))]).await;
-        }
-        let stands = tree.get(&row.place).and_then(version);
-        let newer = self.ledger().of_path(key.origin, &key.path).any(|other| {
-            other.key.version != key.version && (is_promised(other) || Some(other.key.version) == stands)
-        });
-        if newer {
+        if word::is_overtaken(&self.ledger(), row, self.me, tree) {
             return self.take_word(vec![Told::new(key, Event::Skips(Skip::Superseded))]).await;
         }
         let place = row.place.clone();
@@ -316,21 +296,7 @@ impl Office {
         };
         tracing::warn!(path = %row.place, why, "a copy is fetched again");
         _ = relationship.local.scan(Extent::Paths(vec![row.place.clone()]), &[]).await;
-        self.change(|ledger| {
-            let now = now_micros();
-            let mut rows = Vec::new();
-            for other in ledger.of_version(key.origin, &key.path, key.version) {
-                let mut other = other.clone();
-                if other.stored && other.apply(&Event::Damaged(why.clone()), now).is_ok() {
-                    rows.push(other);
-                } else if other.stored {
-                    other.stored = false;
-                    rows.push(other);
-                }
-            }
-            rows
-        })
-        .await
+        self.change(|ledger| word::damaged(ledger, &key, &why, now_micros())).await
     }
 
     /// Writes down what happened.
@@ -339,116 +305,38 @@ impl Office {
             return Ok(());
         }
         let relationship = self.relationship()?;
-        let stored = told.iter().any(|told| told.event == Event::Stored);
         // What is said to stand here is looked at here.
-        let tree = if stored { Some(self.current(&relationship).await?.tree) } else { None };
-        self.change(|ledger| {
-            let now = now_micros();
-            let mut rows: HashMap<Key, Row> = HashMap::new();
-            for told in &told {
-                for key in meant(ledger, &told.key) {
-                    let Some(mut row) = rows.get(&key).or_else(|| ledger.get(&key)).cloned() else {
-                        continue;
-                    };
-                    let before = row.clone();
-                    if told.gone {
-                        row.gone = Some(now);
-                    } else {
-                        self.apply(&mut row, told, tree.as_ref(), now);
-                    }
-                    if row != before {
-                        rows.insert(key, row);
-                    }
-                }
-            }
-            rows.into_values().collect()
-        })
-        .await
-    }
-
-    fn apply(&self, row: &mut Row, told: &Told, tree: Option<&Arc<Dir>>, now: i64) {
-        if told.event == Event::Stored {
-            let stands = tree.and_then(|tree| tree.get(&row.place)).and_then(version);
-            if stands != Some(row.key.version) {
-                let reason = "what arrived at the hub is not what was announced".to_owned();
-                _ = row.apply(&Event::Stumbled { reason, at: now }, now);
-                return;
-            }
-            if !row.state.is_open() {
-                return;
-            }
-            _ = row.apply(&Event::Stored, now);
-            if row.key.destination == self.me {
-                row.landed_at = Some(row.place.clone());
-                _ = row.apply(&Event::Landed, now);
-            }
-            return;
-        }
-        if row.apply(&told.event, now).is_ok() && told.landed_at.is_some() {
-            row.landed_at.clone_from(&told.landed_at);
-        }
+        let concerns_folder = word::concerns_folder(&told);
+        let tree = if concerns_folder { Some(self.current(&relationship).await?.tree) } else { None };
+        self.change(|ledger| word::word(ledger, &told, self.me, tree.as_ref(), now_micros())).await
     }
 
     /// Counts units as delivered to everybody.
     pub(super) async fn mark(&self, origin: Party, units: &[Offered]) -> Result<(), BookError> {
-        self.change(|ledger| {
-            let now = now_micros();
-            let mut rows = Vec::new();
-            for unit in units {
-                for row in
-                    ledger.of_version(origin, &unit.path, unit.version).filter(|row| row.state.is_open())
-                {
-                    let mut row = row.clone();
-                    if row.apply(&Event::Skips(Skip::Marked), now).is_ok() {
-                        rows.push(row);
-                    }
-                }
-                let known = ledger.of_version(origin, &unit.path, unit.version).any(|row| {
-                    row.counts()
-                        && row.key.destination == Party::ANY
-                        && row.state == State::Skipped(Skip::Marked)
-                });
-                if !known {
-                    let key = Key {
-                        origin,
-                        path: unit.path.clone(),
-                        version: unit.version,
-                        destination: Party::ANY,
-                    };
-                    let mut row = Row::new(key, unit.path.clone(), unit.size, unit.files, now);
-                    row.state = State::Skipped(Skip::Marked);
-                    rows.push(row);
-                }
-            }
-            rows
-        })
-        .await
+        self.change(|ledger| word::mark(ledger, origin, units, now_micros())).await
     }
 
     /// Makes rows count no more, so that what they stand for is sent again.
     pub(super) async fn forget(&self, keys: &[Key]) -> Result<(), BookError> {
-        self.change(|ledger| {
-            let now = now_micros();
-            let mut rows = Vec::new();
-            for key in keys {
-                let Some(mut row) = ledger.get(key).cloned() else { continue };
-                if row.apply(&Event::Skips(Skip::Forgotten), now).is_ok() {
-                    rows.push(row);
-                }
-            }
-            rows
-        })
-        .await
+        self.change(|ledger| word::forget(ledger, keys, now_micros())).await
     }
 }
 
-/// Returns the rows that are meant: with [`Party::ANY`] all of a version that are under way.
-fn meant(ledger: &Ledger, key: &Key) -> Vec<Key> {
-    if key.destination != Party::ANY || ledger.get(key).is_some() {
-        return vec![key.clone()];
+/// Tells whether items go where nobody keeps a book: to a command, or to a host that has only SSH. Whoever sends them is
+/// then in the place of the destination.
+fn is_sent_on(relationship: &Relationship, settings: &Settings) -> bool {
+    matches!(settings.executor, Executor::Command(_))
+        || crate::stock::target_of(&relationship.row()).is_some()
+}
+
+/// Returns the bytes that must stay free of `total`.
+fn reserve_bytes(reserve: Reserve, total: u64) -> u64 {
+    match reserve {
+        Reserve::Bytes(bytes) => bytes,
+        Reserve::Percent(percent) => {
+            total / 100 * u64::from(percent) + total % 100 * u64::from(percent) / 100
+        }
     }
-    let rows = ledger.of_version(key.origin, &key.path, key.version);
-    rows.filter(|row| row.counts() && row.state.is_open()).map(|row| row.key.clone()).collect()
 }
 
 fn folder_failed(error: &EndpointError) -> BookError {

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use evenfold_core::RelPath;
-use evenfold_core::delivery::{Event, Key, Row, State, units};
+use evenfold_core::delivery::{Event, Key, Offered, Row, State, Told, id_of, units};
 use evenfold_core::snapshot::Extent;
 use evenfold_engine::Endpoint as _;
-use evenfold_engine::delivery::{CourierState, Told};
+use evenfold_engine::delivery::CourierState;
 use evenfold_ssh::PeerKey;
 
-use super::messages::{Ask, KeyWire, Offered, pages};
-use super::{AnyBook, Delivery, delivers, hooks, unit_kind};
+use super::messages::{Ask, KeyWire, OfferedWire, pages};
+use super::{AnyBook, Delivery, delivers, unit_kind};
 use crate::api::{
     ApiError, Check, CheckItem, Counts, DriftInfo, EndpointStatus, ErrorCode, ErrorInfo, HaltInfo,
     LedgerItem, PathText, RelationshipStatus, Why, WhyEndpoint,
@@ -72,7 +72,7 @@ impl Node {
 
     async fn ledger_item(&self, row: &Row, hook_error: Option<&String>) -> LedgerItem {
         LedgerItem {
-            id: hooks::id_of(&row.key, 0),
+            id: id_of(&row.key, 0),
             path: path_text(row.key.path.as_bytes()),
             version: row.key.version.to_string(),
             origin: self.name_of(row.key.origin).await,
@@ -149,7 +149,7 @@ impl Node {
             AnyBook::Office(office) => office.mark(office.me(), &marked).await.map_err(book_failed)?,
             AnyBook::Copy(copy) => {
                 for units in pages(marked, |unit| unit.path.as_bytes().len()) {
-                    let units = units.iter().map(Offered::wire).collect();
+                    let units = units.iter().map(OfferedWire::of).collect();
                     copy.ask(Ask::Mark { units }).await.map_err(book_failed)?;
                 }
                 book.refresh().await.map_err(book_failed)?;
@@ -206,7 +206,7 @@ impl Node {
         for wanted in which {
             let path = rel_path(wanted).ok();
             for row in ledger.rows() {
-                let by_id = hooks::id_of(&row.key, 0) == wanted.path;
+                let by_id = id_of(&row.key, 0) == wanted.path;
                 let by_path =
                     path.as_ref().is_some_and(|path| row.key.path.starts_with(path) && !path.is_root());
                 let landed = path.as_ref().is_some_and(|path| row.landed_at.as_ref() == Some(path));
@@ -381,7 +381,12 @@ impl Node {
         let mut others: Vec<([u8; 32], String, Option<PathText>, Option<String>)> = Vec::new();
         if let Some(hub) = row.hub {
             let folder = self.hub_folder(&row.id.to_string()).await?;
-            others.push((hub, "hub".to_owned(), folder.map(|path| PathText { path, path_bytes: None }), None));
+            others.push((
+                hub,
+                "hub".to_owned(),
+                folder.map(|path| PathText { path, path_bytes: None }),
+                None,
+            ));
         } else {
             for member in self.store.members().list(row.id).await.map_err(db)? {
                 let path = PathText { path: member.endpoint, path_bytes: None };

@@ -11,7 +11,8 @@ use evenfold_testkit::sim;
 const USAGE: &str = "\
 usage: sim exhaustive [--every N]        all triples of trees up to depth 2 (or of each N-th ancestor only)
        sim --histories N [--from SEED]   the histories of N seeds, from SEED (0) on
-       sim --seed SEED                   one history, step by step";
+       sim --seed SEED                   one history, step by step
+       sim deliveries --histories N [--from SEED] | --seed SEED      the same for send-once and relay";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +23,11 @@ fn main() -> ExitCode {
         ["--histories", n] => number(n, |n| histories(0, n)),
         ["--histories", n, "--from", seed] => number(n, |n| number(seed, |seed| histories(seed, n))),
         ["--seed", seed] => number(seed, replay),
+        ["deliveries", "--histories", n] => number(n, |n| deliveries(0, n)),
+        ["deliveries", "--histories", n, "--from", seed] => {
+            number(n, |n| number(seed, |seed| deliveries(seed, n)))
+        }
+        ["deliveries", "--seed", seed] => number(seed, replay_delivery),
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
@@ -61,9 +67,16 @@ fn number(text: &str, then: impl FnOnce(u64) -> ExitCode) -> ExitCode {
 }
 
 fn histories(from: u64, count: u64) -> ExitCode {
+    many(count, |progress| sim::run_many(from, count, None, 5, progress))
+}
+
+fn deliveries(from: u64, count: u64) -> ExitCode {
+    many(count, |progress| sim::delivery::run_many(from, count, 5, progress))
+}
+
+fn many<F: std::fmt::Display>(count: u64, run: impl FnOnce(&(dyn Fn(u64) + Sync)) -> Vec<F>) -> ExitCode {
     let begun = Instant::now();
-    let progress = |done: u64| eprint!("\r{done} of {count} histories, {:.0?}  ", begun.elapsed());
-    let failures = sim::run_many(from, count, None, 5, &progress);
+    let failures = run(&|done: u64| eprint!("\r{done} of {count} histories, {:.0?}  ", begun.elapsed()));
     eprintln!();
     failures.iter().for_each(|failure| println!("{failure}"));
     let seconds = begun.elapsed().as_secs_f64();
@@ -77,14 +90,28 @@ fn histories(from: u64, count: u64) -> ExitCode {
 
 fn replay(seed: u64) -> ExitCode {
     let (result, trace) = sim::replay(seed);
+    told(result.is_ok(), &format!("{result:?}"), &trace, sim::run(seed, None))
+}
+
+fn replay_delivery(seed: u64) -> ExitCode {
+    let (result, trace) = sim::delivery::replay(seed);
+    told(result.is_ok(), &format!("{result:?}"), &trace, sim::delivery::run(seed))
+}
+
+fn told<F: std::fmt::Display>(
+    went_well: bool,
+    result: &str,
+    trace: &[String],
+    again: Result<(), F>,
+) -> ExitCode {
     trace.iter().for_each(|line| println!("{line}"));
-    match sim::run(seed, None) {
-        Ok(()) if result.is_ok() => {
+    match again {
+        Ok(()) if went_well => {
             println!("all promises hold");
             ExitCode::SUCCESS
         }
         Ok(()) => {
-            println!("the history is not the same each time: {result:?}");
+            println!("the history is not the same each time: {result}");
             ExitCode::FAILURE
         }
         Err(failure) => {

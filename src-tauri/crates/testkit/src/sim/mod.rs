@@ -7,6 +7,7 @@
 
 mod acts;
 mod check;
+pub mod delivery;
 mod finish;
 mod ledger;
 mod link;
@@ -106,6 +107,20 @@ pub fn run_many(
     enough: usize,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Vec<Failure> {
+    let mut failures =
+        each_seed(from, count, enough, progress, &|seed| run(seed, flaw).err().map(|failure| *failure));
+    failures.sort_by_key(|failure| failure.seed);
+    failures
+}
+
+/// Runs `one` for `count` seeds on all processors, until about `enough` of them have failed.
+fn each_seed<F: Send>(
+    from: u64,
+    count: u64,
+    enough: usize,
+    progress: &(dyn Fn(u64) + Sync),
+    one: &(dyn Fn(u64) -> Option<F> + Sync),
+) -> Vec<F> {
     let next = AtomicU64::new(0);
     let failures = Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -120,16 +135,14 @@ pub fn run_many(
                     if nth.is_multiple_of(500) {
                         progress(nth);
                     }
-                    if let Err(failure) = run(from + nth, flaw) {
-                        node::lock(&failures).push(*failure);
+                    if let Some(failure) = one(from + nth) {
+                        node::lock(&failures).push(failure);
                     }
                 }
             });
         }
     });
-    let mut failures = failures.into_inner().unwrap_or_default();
-    failures.sort_by_key(|failure| failure.seed);
-    failures
+    failures.into_inner().unwrap_or_default()
 }
 
 /// Runs the history of a seed and returns what happened, step by step, with the result.

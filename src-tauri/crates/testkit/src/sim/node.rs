@@ -124,6 +124,52 @@ impl Node {
         }
     }
 
+    /// Looks at the folder as a node serves it: what was not seen yet is always looked at.
+    pub(crate) fn scan(&self, extent: &Extent) -> Result<Snapshot, EndpointError> {
+        let replica = self.replica()?;
+        match replica.scan(extent) {
+            Ok(snapshot) => {
+                self.save_cache(&replica);
+                Ok(snapshot)
+            }
+            Err(error) => {
+                self.stop();
+                Err(scan_error(error))
+            }
+        }
+    }
+
+    /// Carries out a batch of deletions and keeps no version of what it deleted. Tells whether all is gone.
+    pub(crate) fn drop_for_good(&self, batch: &Batch) -> Result<bool, EndpointError> {
+        let replica = self.replica()?;
+        let applied = replica.apply(batch, &mut std::iter::empty(), &());
+        self.alive()?;
+        let applied = applied.map_err(|error| EndpointError::Failed {
+            code: "apply".to_owned(),
+            message: error.to_string(),
+        })?;
+        let gone = applied
+            .report
+            .outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Outcome::Applied { now: None, short } if short.is_empty()));
+        for kept in applied.kept {
+            // What cannot be dropped now is dropped with other old versions.
+            drop(replica.drop_version(&kept.version));
+        }
+        Ok(gone)
+    }
+
+    /// The folder changed, and the watcher tells.
+    pub(crate) fn nudge(&self) {
+        self.nudges.send_modify(|count| *count += 1);
+    }
+
+    /// Returns the watcher's counter.
+    pub(crate) fn nudged(&self) -> watch::Receiver<u64> {
+        self.nudges.subscribe()
+    }
+
     fn save_cache(&self, replica: &Replica<FakeDisk>) {
         if self.is_dead() {
             return;
@@ -244,7 +290,10 @@ impl End {
         self.link.as_ref().map_or(Ok(()), |link| link.message())
     }
 
-    fn asked<T>(&self, answer: impl FnOnce(&Node) -> Result<T, EndpointError>) -> Result<T, EndpointError> {
+    pub(crate) fn asked<T>(
+        &self,
+        answer: impl FnOnce(&Node) -> Result<T, EndpointError>,
+    ) -> Result<T, EndpointError> {
         self.message()?;
         let result = answer(&self.node);
         self.message()?;

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: Evenfold and rsync over ssh, side by side in one run, on the work of the aims.
 
 mod data;
+mod deliveries;
 mod evenfold;
 mod probe;
 mod report;
@@ -33,6 +34,7 @@ peak memory, ratios, and whether the aims are met.
 
   --only NAME   only this work; may be given several times:
                 first-sync unchanged edit large insert overwrite burst rename tiny
+                send-once relay
   --rounds N    how often each is measured (default 3); medians are shown, for
                 large files the minimum
   --quick       one round on about a tenth of the data, to see that all works
@@ -56,6 +58,8 @@ pub(crate) enum Work {
     Rename,
     Tiny,
     TinyUnchanged,
+    SendOnce,
+    Relay,
 }
 
 /// Who is measured.
@@ -64,9 +68,14 @@ enum Who {
     Evenfold,
     RsyncKept,
     Rsync,
+    /// One rsync, with a connection of its own, for each file; only deliveries are measured so.
+    RsyncEach,
+    /// The same with scp.
+    ScpEach,
 }
 
 impl Who {
+    /// Who takes part in everything.
     const ALL: [Self; 3] = [Self::Evenfold, Self::RsyncKept, Self::Rsync];
 
     fn name(self) -> &'static str {
@@ -74,12 +83,14 @@ impl Who {
             Self::Evenfold => "evenfold",
             Self::RsyncKept => "rsync-kept",
             Self::Rsync => "rsync",
+            Self::RsyncEach => "rsync per file",
+            Self::ScpEach => "scp per file",
         }
     }
 }
 
 impl Work {
-    const NAMED: [(&'static str, &'static [Self]); 9] = [
+    const NAMED: [(&'static str, &'static [Self]); 11] = [
         ("first-sync", &[Self::FirstSync]),
         ("unchanged", &[Self::Unchanged]),
         ("edit", &[Self::Edit]),
@@ -89,6 +100,8 @@ impl Work {
         ("burst", &[Self::Burst]),
         ("rename", &[Self::Rename]),
         ("tiny", &[Self::Tiny, Self::TinyUnchanged]),
+        ("send-once", &[Self::SendOnce]),
+        ("relay", &[Self::Relay]),
     ];
 }
 
@@ -106,6 +119,10 @@ struct Scale {
     renamed_files: usize,
     renamed_bytes: u64,
     tiny_files: usize,
+    sent_files: usize,
+    /// So many of them are sent one by one; the rest is taken to cost as much.
+    sent_singly: usize,
+    relayed_bytes: u64,
 }
 
 const MIB: u64 = 1 << 20;
@@ -123,6 +140,9 @@ const FULL: Scale = Scale {
     renamed_files: 2_000,
     renamed_bytes: 500 * MIB,
     tiny_files: 300_000,
+    sent_files: 1_000,
+    sent_singly: 100,
+    relayed_bytes: 1024 * MIB,
 };
 
 const QUICK: Scale = Scale {
@@ -138,6 +158,9 @@ const QUICK: Scale = Scale {
     renamed_files: 200,
     renamed_bytes: 50 * MIB,
     tiny_files: 20_000,
+    sent_files: 1_000,
+    sent_singly: 10,
+    relayed_bytes: 128 * MIB,
 };
 
 /// One run of the benchmark.
@@ -201,13 +224,15 @@ impl Bench {
     /// Measures what is wanted. One failure does not stop the others; all are returned.
     fn run(&mut self) -> Vec<String> {
         type Group = fn(&mut Bench) -> Result<()>;
-        let groups: [(&str, &[Work], Group); 6] = [
+        let groups: [(&str, &[Work], Group); 8] = [
             ("many small files", &[Work::FirstSync, Work::Unchanged, Work::Edit], trees::small),
             ("large files", &[Work::Large], trees::large),
             ("changes in one big file", &[Work::Insert, Work::Overwrite], watched::big),
             ("a burst of new files", &[Work::Burst], watched::burst),
             ("a renamed directory", &[Work::Rename], watched::rename),
             ("very many tiny files", &[Work::Tiny, Work::TinyUnchanged], trees::tiny),
+            ("many files, each delivered once", &[Work::SendOnce], deliveries::send_once),
+            ("a large file through a hub", &[Work::Relay], deliveries::relay),
         ];
         let mut failures = Vec::new();
         for (title, works, group) in groups {
@@ -286,7 +311,7 @@ mod tests {
     fn names_choose_their_work_and_wrong_ones_are_refused() {
         let mut args = Args::new(vec!["--only".into(), "tiny,edit".into(), "--only=burst".into()]);
         assert_eq!(wanted(&mut args).unwrap(), [Work::Tiny, Work::TinyUnchanged, Work::Edit, Work::Burst]);
-        assert_eq!(wanted(&mut Args::new(vec![])).unwrap().len(), 10);
+        assert_eq!(wanted(&mut Args::new(vec![])).unwrap().len(), 12);
         assert!(wanted(&mut Args::new(vec!["--only".into(), "all".into()])).is_err());
     }
 }

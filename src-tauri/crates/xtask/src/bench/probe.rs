@@ -25,6 +25,20 @@ pub(super) struct Sample {
     pub(super) memory: Option<[f64; 2]>,
 }
 
+impl Sample {
+    /// What so many times as much would have cost.
+    pub(super) fn times(self, factor: f64) -> Self {
+        let wire = self.wire.map(|wire| wire * factor);
+        Self { seconds: self.seconds * factor, cpu: self.cpu * factor, wire, memory: self.memory }
+    }
+
+    /// What this and then another one cost.
+    pub(super) fn then(self, other: &Self) -> Self {
+        let wire = self.wire.zip(other.wire).map(|(one, two)| one + two);
+        Self { seconds: self.seconds + other.seconds, cpu: self.cpu + other.cpu, wire, memory: self.memory }
+    }
+}
+
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (CPU {})", stats::seconds(self.seconds), stats::seconds(self.cpu))?;

@@ -23,7 +23,7 @@ const fn aim(work: Work, title: &'static str, seconds: f64) -> Aim {
     Aim { work, title, seconds, p95: None, wire: None, memory: None }
 }
 
-const AIMS: [Aim; 10] = [
+const AIMS: [Aim; 12] = [
     aim(Work::FirstSync, "first sync, 20,000 source files", 1.2),
     Aim { wire: Some(1e3), ..aim(Work::Unchanged, "nothing changed, 20,000 files", 0.14) },
     Aim { p95: Some(0.040), ..aim(Work::Edit, "one small edit", 0.015) },
@@ -34,7 +34,13 @@ const AIMS: [Aim; 10] = [
     Aim { wire: Some(100e3), ..aim(Work::Rename, "renamed directory, 2,000 files, 500 MiB", 0.1) },
     Aim { memory: Some(100.0 * 1048576.0), ..aim(Work::Tiny, "first sync, 300,000 tiny files", 12.4) },
     Aim { wire: Some(1e3), ..aim(Work::TinyUnchanged, "nothing changed, 300,000 files", 0.8) },
+    aim(Work::SendOnce, "send-once, 1,000 files of 10 KiB", 0.35),
+    // No slower than two runs of rsync, one after the other: judged by the ratio.
+    aim(Work::Relay, "relay of 1 GiB over a hub", f64::INFINITY),
 ];
+
+/// All who may have been measured, in the order of the report.
+const SHOWN: [Who; 5] = [Who::Evenfold, Who::RsyncKept, Who::Rsync, Who::RsyncEach, Who::ScpEach];
 
 /// One contestant's measurements of one work, as one row.
 struct Row {
@@ -48,7 +54,7 @@ struct Row {
 
 /// Large files: the fastest round counts, because what slows the others down is the machine.
 fn by_minimum(work: Work) -> bool {
-    matches!(work, Work::Large | Work::Insert | Work::Overwrite)
+    matches!(work, Work::Large | Work::Insert | Work::Overwrite | Work::Relay)
 }
 
 fn row(work: Work, samples: &[Sample]) -> Option<Row> {
@@ -74,11 +80,11 @@ pub(super) fn text(results: &BTreeMap<(Work, Who), Vec<Sample>>, quick: bool) ->
         let of = |who: Who| results.get(&(aim.work, who)).and_then(|samples| row(aim.work, samples));
         let ours = of(Who::Evenfold);
         let mut title = aim.title;
-        for who in Who::ALL {
+        for who in SHOWN {
             let Some(row) = of(who) else { continue };
             let ratio = match (&ours, who) {
-                (Some(ours), Who::RsyncKept | Who::Rsync) => ratio(ours.seconds / row.seconds),
-                _ => String::new(),
+                (_, Who::Evenfold) | (None, _) => String::new(),
+                (Some(ours), _) => ratio(ours.seconds / row.seconds),
             };
             rows.push(vec![
                 title.to_owned(),
@@ -101,7 +107,9 @@ pub(super) fn text(results: &BTreeMap<(Work, Who), Vec<Sample>>, quick: bool) ->
     let mut text = format!("\n{}\n", stats::table(&head, &rows));
     text.push_str(
         "time: median, for large files minimum. CPU: both sides. wire: both directions; Evenfold's as TCP carried it,\n\
-         rsync's without what ssh adds. peak memory: the larger of both daemons.\n\n",
+         rsync's without what ssh adds. peak memory: the largest of the daemons. per file: one process and connection for\n\
+         each file, measured on a part of the files and scaled up to all of them. A relay is two runs of rsync, to the hub\n\
+         and on from there.\n\n",
     );
     if quick {
         text.push_str("This was about a tenth of the data that is named above (--quick); the aims are for all of it and are not judged.\n");
@@ -123,7 +131,9 @@ fn judge(aim: &Aim, ours: &Row) -> Vec<Vec<String>> {
         let title = format!("{}{what}", aim.title);
         lines.push(vec![title, format!("≤ {}", shown(wanted)), shown(measured), verdict.to_owned()]);
     };
-    line("", aim.seconds, ours.seconds, stats::seconds);
+    if aim.seconds.is_finite() {
+        line("", aim.seconds, ours.seconds, stats::seconds);
+    }
     if let Some(wanted) = aim.p95 {
         line(", 95 of 100", wanted, ours.p95, stats::seconds);
     }

@@ -132,6 +132,38 @@ impl Sshd {
     }
 }
 
+impl Sshd {
+    /// Sends files one by one to a directory, each with a process and a connection of its own.
+    pub(super) fn one_by_one(&self, who: Who, files: &[PathBuf], dst: &Path) -> Result<Sample> {
+        let configuration = self.dir.join("ssh_config");
+        let pids = [self.server.id()];
+        let cpu = || Ok::<f64, anyhow::Error>(probe::cpu_of_trees(&pids)? + probe::cpu_of_ended_children()?);
+        let cpu_before = cpu()?;
+        let began = Instant::now();
+        for file in files {
+            let to = format!("bench:{}/", dst.display());
+            let mut command = if who == Who::ScpEach {
+                let mut scp = Command::new("scp");
+                scp.args(["-q", "-p", "-F"]).arg(&configuration).arg(file).arg(to);
+                scp
+            } else {
+                let mut rsync = Command::new("rsync");
+                rsync.args(["-a", "-e", &format!("ssh -F {}", configuration.display())]).arg(file).arg(to);
+                rsync
+            };
+            let output = shell::output_within(&mut command, LIMIT)?;
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+                bail!("{} failed ({}): {said}", who.name(), output.status);
+            }
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        // The server's processes end a moment later.
+        std::thread::sleep(Duration::from_millis(200));
+        Ok(Sample { seconds, cpu: cpu()? - cpu_before, wire: None, memory: None })
+    }
+}
+
 impl Drop for Sshd {
     fn drop(&mut self) {
         if let Some(master) = &mut self.master {

@@ -3,22 +3,19 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use evenfold_core::delivery::{Event, Key, Row, Wait, due, unit_at, version};
+use evenfold_core::delivery::{Event, Key, Row, Told, Wait, due, in_the_way, other_places, unit_at, version};
 use evenfold_core::policy::{ConflictRule, Side};
 use evenfold_core::snapshot::Extent;
-use evenfold_core::{Dir, Name, RelPath};
+use evenfold_core::{Dir, Entry, RelPath};
 
 use super::send::{ended, fit, grouped};
 use super::{Courier, Found, Lanes, Trouble};
 use crate::delivery::carry::{Parcel, Way, carry};
-use crate::delivery::ports::{Told, View};
+use crate::delivery::ports::View;
 use crate::progress::Phase;
 
 /// So many deliveries are claimed at a time.
 const CLAIMED: usize = 256;
-
-/// How many other names are tried for something whose name is taken.
-const OTHER_NAMES: u32 = 1000;
 
 impl Courier {
     pub(super) async fn fetch(&mut self, full: bool, lanes: Option<Lanes>) -> Result<Found, Trouble> {
@@ -93,6 +90,7 @@ impl Courier {
             let retry_at = self.retry_at(&group_keys);
             self.in_hand.extend(places.iter().cloned());
             let (receiver, progress) = (Arc::clone(&self.ours), Arc::clone(&self.progress));
+            let dice = Arc::clone(&self.dice);
             let (from_tree, to_tree) = (Arc::clone(hub), Arc::clone(ours));
             self.transfers.spawn(async move {
                 let way = Way {
@@ -102,6 +100,7 @@ impl Courier {
                     to: &receiver,
                     to_tree: &to_tree,
                     progress: &progress,
+                    dice: &dice,
                 };
                 let results = carry(&group, &way).await;
                 let mut carried = ended(&group, group_keys, results, retry_at, &progress, |_| Event::Landed);
@@ -127,16 +126,25 @@ impl Courier {
     ) -> Option<RelPath> {
         let me = self.book.me();
         // Where earlier versions of this item were put, later ones replace them.
-        let before = view
+        let earlier: Vec<&Row> = view
             .ledger
             .of_path(key.origin, &key.path)
-            .filter(|other| other.key.destination == me)
-            .filter_map(|other| other.landed_at.clone())
-            .last();
+            .filter(|other| other.key.destination == me && other.landed_at.is_some())
+            .collect();
+        let latest = earlier.iter().max_by_key(|other| (other.delivered, other.changed));
+        let before = latest.and_then(|other| other.landed_at.clone());
         let wanted = before.clone().unwrap_or_else(|| place.clone());
+        let ours = |path: &RelPath, entry: &Entry| {
+            let stands = version(entry);
+            let put =
+                |other: &&Row| other.landed_at.as_ref() == Some(path) && Some(other.key.version) == stands;
+            // A file that is none of those that were put there has been edited since: it is a user's now. A folder may
+            // be one that was being changed when this process ended.
+            earlier.iter().any(put) || (matches!(entry, Entry::Dir(_)) && before.as_ref() == Some(path))
+        };
         let free = |path: &RelPath| match tree.get(path) {
-            None => true,
-            Some(entry) => version(entry) == Some(key.version) || before.as_ref() == Some(path),
+            None => in_the_way(path, tree).is_none(),
+            Some(entry) => version(entry) == Some(key.version) || ours(path, entry),
         };
         if free(&wanted) && !taken.contains(&wanted) {
             taken.insert(wanted.clone());
@@ -144,42 +152,14 @@ impl Courier {
         }
         match self.settings.conflict {
             ConflictRule::Refuse => None,
-            ConflictRule::Newest | ConflictRule::Prefer(_) => taken.insert(wanted.clone()).then_some(wanted),
-            ConflictRule::KeepBoth => {
-                let other = other_names(&wanted).find(|path| free(path) && !taken.contains(path))?;
+            ConflictRule::Newest | ConflictRule::Prefer(_) if in_the_way(&wanted, tree).is_none() => {
+                taken.insert(wanted.clone()).then_some(wanted)
+            }
+            ConflictRule::Newest | ConflictRule::Prefer(_) | ConflictRule::KeepBoth => {
+                let other = other_places(&wanted, tree).find(|path| free(path) && !taken.contains(path))?;
                 taken.insert(other.clone());
                 Some(other)
             }
         }
-    }
-}
-
-/// Names for something whose own name is taken: `report (2).pdf`, `report (3).pdf`, …
-pub fn other_names(path: &RelPath) -> impl Iterator<Item = RelPath> {
-    let parts = path.split_last();
-    (2..OTHER_NAMES).filter_map(move |nth| {
-        let (parent, name) = parts.as_ref()?;
-        let name = name.as_bytes();
-        let dot = name.iter().rposition(|b| *b == b'.').filter(|at| *at > 0).unwrap_or(name.len());
-        let (stem, extension) = name.split_at_checked(dot)?;
-        let number = format!(" ({nth})");
-        let room = evenfold_core::path::MAX_NAME.checked_sub(number.len() + extension.len())?;
-        let stem = stem.get(..stem.len().min(room))?;
-        let name = Name::new(&[stem, number.as_bytes(), extension].concat()).ok()?;
-        Some(parent.join(&name))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn other_names_keep_the_extension_and_fit() {
-        let first = |name: &[u8]| other_names(&RelPath::new(name).unwrap()).next().unwrap();
-        assert_eq!(first(b"d/report.pdf").as_bytes(), b"d/report (2).pdf");
-        assert_eq!(first(b".profile").as_bytes(), b".profile (2)");
-        assert_eq!(first(b"job").as_bytes(), b"job (2)");
-        assert_eq!(first(&[b'x'; 255]).as_bytes().len(), 255);
     }
 }

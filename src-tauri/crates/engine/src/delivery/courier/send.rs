@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use evenfold_core::apply::Refusal;
 use evenfold_core::delivery::{
-    Event, Key, Ledger, Party, State as RowState, Unit, Wait, close, plan, units, version,
+    Answer, Event, Key, Ledger, Party, State as RowState, Told, Unit, Wait, close, plan, units, version,
 };
 use evenfold_core::policy::Side;
 use evenfold_core::snapshot::{Extent, Snapshot};
@@ -12,7 +12,7 @@ use evenfold_core::{Dir, Entry, RelPath};
 
 use super::{Carried, Courier, Found, Lanes, Part, Trouble, retry_at};
 use crate::delivery::carry::{Parcel, Way, carry, has_parents};
-use crate::delivery::ports::{Answer, Executor, Told, View};
+use crate::delivery::ports::{Executor, View};
 use crate::ports::EndpointError;
 use crate::transfer::Failure;
 
@@ -80,8 +80,9 @@ impl Courier {
     /// Leaves out what only passes through this hub.
     fn only_own(&self, units: &mut Vec<Unit>, view: &View) {
         if self.settings.transit && matches!(self.part, Part::Hub) {
-            let passing = view.ledger.in_transit(self.book.me());
-            units.retain(|unit| !passing.contains(&unit.path));
+            let me = self.book.me();
+            let (passing, left) = (view.ledger.in_transit(me), view.ledger.left_over(me));
+            units.retain(|unit| !passing.contains(&unit.path) && !left.contains(&(&unit.path, unit.version)));
         }
     }
 
@@ -175,7 +176,7 @@ impl Courier {
             let (attempts, round) =
                 self.book.view().ledger.get(&key).map_or((0, 0), |row| (row.attempts, row.round));
             let (executor, clock) = (Arc::clone(executor), Arc::clone(&self.clock));
-            let progress = Arc::clone(&self.progress);
+            let (progress, dice) = (Arc::clone(&self.progress), Arc::clone(&self.dice));
             self.in_hand.insert(unit.path.clone());
             self.transfers.spawn(async move {
                 let result = executor.carry(&unit, &occasion(&key, round)).await;
@@ -183,9 +184,10 @@ impl Courier {
                 progress.add_bytes(unit.size());
                 let event = match &result {
                     Ok(()) => Event::Landed,
-                    Err(reason) => {
-                        Event::Stumbled { reason: reason.clone(), at: retry_at(attempts, clock.now_micros()) }
-                    }
+                    Err(reason) => Event::Stumbled {
+                        reason: reason.clone(),
+                        at: retry_at(attempts, &dice, clock.now_micros()),
+                    },
                 };
                 Carried {
                     paths: vec![unit.path],
@@ -219,6 +221,7 @@ impl Courier {
             let retry_at = self.retry_at_of(&group);
             self.in_hand.extend(group.iter().map(|parcel| parcel.unit.path.clone()));
             let (ours, progress) = (Arc::clone(&self.ours), Arc::clone(&self.progress));
+            let dice = Arc::clone(&self.dice);
             let (from_tree, to_tree) = (Arc::clone(tree), Arc::clone(&hub.tree));
             self.transfers.spawn(async move {
                 let way = Way {
@@ -228,6 +231,7 @@ impl Courier {
                     to: &lane,
                     to_tree: &to_tree,
                     progress: &progress,
+                    dice: &dice,
                 };
                 let results = carry(&group, &way).await;
                 ended(&group, keys, results, retry_at, &progress, |_| Event::Stored)
@@ -357,14 +361,8 @@ fn any(origin: Party, unit: &Unit) -> Key {
 }
 
 /// Names the occasion of a delivery; stable, and another one when it is sent anew.
-pub(crate) fn occasion(key: &Key, round: u32) -> String {
-    let mut bytes = Vec::with_capacity(128);
-    bytes.extend_from_slice(&key.origin.0);
-    bytes.extend_from_slice(&key.version.0);
-    bytes.extend_from_slice(&key.destination.0);
-    bytes.extend_from_slice(&round.to_le_bytes());
-    bytes.extend_from_slice(key.path.as_bytes());
-    evenfold_core::Digest::of(&bytes).short(32)
+fn occasion(key: &Key, round: u32) -> String {
+    evenfold_core::delivery::occasion::digest_of(key, round).short(32)
 }
 
 /// Returns how many of units with these sizes fit into so many batches.
