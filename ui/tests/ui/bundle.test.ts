@@ -15,7 +15,7 @@ test('the application carries nothing of the tests and loads nothing from the ne
     await build({ root: join(here, '../..'), logLevel: 'error', build: { outDir, emptyOutDir: true } })
     const files = readdirSync(outDir, { recursive: true, encoding: 'utf8' }).filter((file) => /\.(js|css|html)$/.test(file))
     const all = files.map((file) => readFileSync(join(outDir, file), 'utf8')).join('\n')
-    for (const trace of ['4-lantern-otter', 'fakeEvenfold', 'EventSource', 'harbour']) expect(all.includes(trace), trace).toBe(false)
+    for (const trace of ['7-copper-heron', 'fakeEvenfold', 'EventSource', 'harbour']) expect(all.includes(trace), trace).toBe(false)
     expect(all).toContain('evenfold://event')
     expect(all.match(/(src|href)="https?:|url\(["']?https?:|@import/g)).toBeNull()
   } finally {

@@ -63,9 +63,9 @@ test('the keyboard reaches everything on the home page, in order, and the focus 
 test('a relationship is opened, its tabs are walked and left by keys', async () => {
   const page = await visit('scenario=mixed', '/relationships')
   await page.keyboard.press('Control+k')
-  await page.keyboard.type('scans')
+  await page.keyboard.type('photos')
   await page.keyboard.press('Enter')
-  await page.getByRole('heading', { name: 'Scans' }).waitFor()
+  await page.getByRole('heading', { name: 'Photos' }).waitFor()
   await page.keyboard.press(']')
   await page.locator('[aria-current=page]', { hasText: 'Changes' }).waitFor()
   await page.keyboard.press('[')

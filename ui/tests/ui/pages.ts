@@ -98,7 +98,7 @@ export const looks: Look[] = [
     says: ['1 change not saved'],
   },
   { name: 'deliveries', query: 'scenario=mixed', route: '/relationships/Scans/deliveries', says: ['Travelling', 'no space', 'next try'] },
-  { name: 'deliveries-waiting', query: 'scenario=mixed', route: '/relationships/Scans/deliveries', before: (page) => page.getByText(/^Waiting \d/).click(), says: ['no space'] },
+  { name: 'deliveries-waiting', query: 'scenario=mixed', route: '/relationships/Scans/deliveries', before: (page) => page.locator('label', { hasText: /Waiting \d/ }).click(), says: ['no space'] },
   { name: 'relationship-remove', query: 'scenario=in-sync', route: '/relationships/Photos/settings', before: click('Remove…'), says: ['Remove Photos?'] },
   { name: 'new-where', query: 'scenario=in-sync', route: '/new', before: (page) => page.getByRole('radio', { name: /^nas/ }).check(), says: ['Folder on nas'] },
   { name: 'new-first', query: 'scenario=empty', route: '/new', says: ['Another machine with Evenfold'] },
