@@ -25,6 +25,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use crate::api::Event;
 use crate::conflicts::disputes;
 use crate::delivery::Hooks as Runner;
 use crate::node::Node;
@@ -225,6 +226,10 @@ async fn look_when_woken(
         };
         if !goes_on {
             return;
+        }
+        if relationship.spoke().is_none() {
+            // A spoke tells by itself what it does; what members do in a hub's folder is seen here.
+            node.tell(Event::Relationship { id: relationship.row().id.to_string() });
         }
         hooks.look(&node, &relationship).await;
     }

@@ -28,8 +28,15 @@ pub(crate) struct HubView {
     pub(crate) relationship: Uuid,
     pub(crate) peer: [u8; 32],
     pub(crate) peer_name: String,
-    /// The relationship, whose settings say with the membership what the peer may do.
-    pub(crate) shared: Weak<Relationship>,
+    pub(crate) grant: Grant,
+}
+
+/// Who says what the peer may do.
+pub(crate) enum Grant {
+    /// The settings of this relationship, with the membership.
+    Membership(Weak<Relationship>),
+    /// Whoever opened the folder for it: whether it may write.
+    Given(bool),
 }
 
 #[async_trait]
@@ -47,7 +54,7 @@ impl Handler for HubView {
     }
 
     async fn read_bases(&self, batch: Arc<Batch>) -> Result<(), RemoteError> {
-        self.writable()?;
+        self.writable().await?;
         self.local.read_bases(&batch).await.map_err(to_remote)
     }
 
@@ -85,9 +92,7 @@ impl Handler for HubView {
             // The files are in place and durable; a spoke that is told of a failure would only look again.
             tracing::error!(%error, "the history could not be written");
         }
-        if let Some(relationship) = self.shared.upgrade() {
-            relationship.occasions.notify_one();
-        }
+        self.tell();
         Ok(report)
     }
 
@@ -105,18 +110,35 @@ impl Handler for HubView {
         let members = self.store.members();
         let reported =
             members.report(self.relationship, &self.peer, crate::record::now_micros(), None, Some(&state));
-        reported.await.map_err(|error| RemoteError::new("store", error.to_string(), ""))
+        reported.await.map_err(|error| RemoteError::new("store", error.to_string(), ""))?;
+        self.tell();
+        Ok(())
     }
 }
 
 impl HubView {
+    /// Tells whoever shows the relationship, or waits for something to happen in it, to look again.
+    fn tell(&self) {
+        if let Grant::Membership(relationship) = &self.grant
+            && let Some(relationship) = relationship.upgrade()
+        {
+            relationship.occasions.notify_one();
+        }
+    }
+
     /// Asked anew for every batch, because it may have changed since the session was opened. Before it joins, a peer may
     /// look, for the preview, and change nothing.
     async fn writable(&self) -> Result<(), RemoteError> {
         let failed = |error: evenfold_store::StoreError| RemoteError::new("store", error.to_string(), "");
-        let member = self.store.members().get(self.relationship, &self.peer).await.map_err(failed)?;
-        let settings = self.shared.upgrade().map(|relationship| relationship.settings());
-        if member.zip(settings).is_some_and(|(member, settings)| may_write(&member, &settings)) {
+        let granted = match &self.grant {
+            Grant::Given(may_write) => *may_write,
+            Grant::Membership(relationship) => {
+                let member = self.store.members().get(self.relationship, &self.peer).await.map_err(failed)?;
+                let settings = relationship.upgrade().map(|relationship| relationship.settings());
+                member.zip(settings).is_some_and(|(member, settings)| may_write(&member, &settings))
+            }
+        };
+        if granted {
             return Ok(());
         }
         let hint = "ask the owner of the hub for write permission";

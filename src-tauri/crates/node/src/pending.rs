@@ -164,6 +164,7 @@ mod tests {
             problems: Vec::new(),
             compared_at: 0,
             again: false,
+            settles_in: None,
         }
     }
 

@@ -301,7 +301,7 @@ impl Relationship {
         }
         if let Some(delivery) = self.delivery() {
             if let Some(tuning) = &delivery.tuning {
-                *lock(tuning) = host_tuning(&settings, watch);
+                tuning.send_replace(crate::delivery::courier_tuning(&settings));
             }
             delivery.handle.set_settings(crate::delivery::courier_settings(self, own_name, watch)).await;
             if before.parallel != settings.parallel {

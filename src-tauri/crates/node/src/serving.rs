@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::access::{permission_at_joining, permissions_told};
 use crate::addresses;
 use crate::api::Event;
-use crate::hub::HubView;
+use crate::hub::{Grant, HubView};
 use crate::limits::{Limited, Limits};
 use crate::local::lock;
 use crate::node::Node;
@@ -187,7 +187,7 @@ async fn hub_view(
         relationship: id,
         peer: *peer.as_bytes(),
         peer_name: row.name,
-        shared: Arc::downgrade(&relationship),
+        grant: Grant::Membership(Arc::downgrade(&relationship)),
     };
     let paused = relationship.served.until_paused();
     Ok((view, Arc::clone(&relationship.limits), paused))

@@ -429,6 +429,8 @@ mod tests {
             path,
             online: true,
             last_seen: None,
+            way: None,
+            access: None,
         };
         let unknown = serde_json::to_value(endpoint(None)).unwrap();
         assert_eq!(unknown.get("path"), Some(&serde_json::Value::Null), "{unknown}");

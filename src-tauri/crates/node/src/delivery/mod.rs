@@ -31,7 +31,7 @@ use evenfold_store::{Pause, RelationshipRow};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::{ApiError, ErrorCode};
+use crate::api::{ApiError, ErrorCode, WayInfo};
 use crate::local::Mark;
 use crate::node::{Node, db};
 use crate::relationship::{Relationship, SystemClock, host_tuning, local_settings, source_of};
@@ -69,7 +69,9 @@ pub(crate) struct Delivery {
     /// Has a member open its sessions anew, because another number of them is wanted.
     pub(crate) renew: Arc<Notify>,
     /// What the folder obeys to which it is delivered, where that is on a host that has only SSH.
-    pub(crate) tuning: Option<Arc<Mutex<stock::Tuning>>>,
+    pub(crate) tuning: Option<Arc<watch::Sender<stock::Tuning>>>,
+    /// How a host is reached.
+    pub(crate) way: Option<Arc<Mutex<Option<WayInfo>>>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -102,6 +104,12 @@ impl Drop for Delivery {
 /// Returns a machine's key as the core knows it.
 pub(crate) fn party(key: &PeerKey) -> Party {
     Party(*key.as_bytes())
+}
+
+/// Returns how a host is treated to which items are delivered. Only SFTP is used there: what arrives is kept in no book of
+/// a program on the host.
+pub(crate) fn courier_tuning(settings: &Settings) -> stock::Tuning {
+    stock::Tuning { program: None, ..host_tuning(settings, false) }
 }
 
 impl Node {
@@ -146,7 +154,7 @@ impl Node {
                 AnyBook::Copy(copy)
             }
         };
-        let mut tuning = None;
+        let (mut tuning, mut way) = (None, None);
         let host = stock::target_of(&row);
         let part = match (&settings.executor, row.hub) {
             _ if host.is_some() => Part::Host,
@@ -158,11 +166,15 @@ impl Node {
             (_, Some(_)) => Part::Destination,
         };
         if let Some(target) = host {
-            let shared = Arc::new(Mutex::new(host_tuning(&settings, false)));
+            let shared = Arc::new(watch::Sender::new(courier_tuning(&settings)));
             let (store, local, limits) = (&self.store, &relationship.local, &relationship.limits);
             let around = stock::Surroundings { hosts: &self.hosts, store, local, tuning: &shared, limits };
             let (sender, receiver) = watch::channel(None);
-            let keeper = stock::keeper(&row, target, &settings, &around, Arc::clone(&refusal), sender);
+            let reached = Arc::new(Mutex::new(None));
+            let telling =
+                stock::Telling { refusal: Arc::clone(&refusal), way: Arc::clone(&reached), link: sender };
+            let keeper = stock::keeper(&row, target, &settings, &around, telling);
+            way = Some(reached);
             tasks.push(tokio::spawn(keeper.run()));
             tasks.push(tokio::spawn(pass_on(receiver, link_sender.clone())));
             tuning = Some(shared);
@@ -187,7 +199,7 @@ impl Node {
                 link_sender.closed().await;
             }));
         }
-        Ok(Arc::new(Delivery { handle, progress, book, hooks, refusal, renew, tuning, tasks }))
+        Ok(Arc::new(Delivery { handle, progress, book, hooks, refusal, renew, tuning, way, tasks }))
     }
 
     /// Makes a hub's folder that was only read until now one that takes deliveries in.

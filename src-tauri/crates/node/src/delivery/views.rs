@@ -258,6 +258,7 @@ impl Node {
                 path: row.hub_share.clone().map(|path| PathText { path, path_bytes: None }),
                 online: state.online,
                 last_seen: state.online.then(|| time_text(now_micros())).flatten(),
+                way: delivery.way.as_ref().and_then(|way| lock(way).clone()),
                 access: None,
             });
         }

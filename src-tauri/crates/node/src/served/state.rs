@@ -18,7 +18,7 @@ use super::turn::Turn;
 use crate::api::PathText;
 use crate::care::clean_folder;
 use crate::home::Home;
-use crate::hub::HubView;
+use crate::hub::{Grant, HubView};
 use crate::local::{LocalEndpoint, LocalSettings, Mark, lock};
 use crate::record::now_micros;
 use crate::relationship::local_settings;
@@ -135,7 +135,7 @@ impl Folder {
             // There is no peer: the login says who it is.
             peer: [0; 32],
             peer_name: self.driver.clone(),
-            may_write: !self.read_only,
+            grant: Grant::Given(!self.read_only),
         }
     }
 

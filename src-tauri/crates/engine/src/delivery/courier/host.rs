@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use evenfold_core::delivery::{Event, Key, Wait};
+use evenfold_core::delivery::{Event, Key, Told, Wait};
 use evenfold_core::policy::Side;
 use evenfold_core::snapshot::Extent;
 use evenfold_core::{Dir, RelPath};
@@ -12,7 +12,6 @@ use evenfold_core::{Dir, RelPath};
 use super::send::{ended, grouped};
 use super::{Courier, Lanes, Trouble};
 use crate::delivery::carry::{Parcel, Way, carry};
-use crate::delivery::ports::Told;
 
 impl Courier {
     /// Sends units to the host, small ones together. The places where they are to stand are looked at first.
@@ -58,6 +57,7 @@ impl Courier {
             let retry_at = self.retry_at(&keys);
             self.in_hand.extend(group.iter().map(|parcel| parcel.unit.path.clone()));
             let (ours, progress) = (Arc::clone(&self.ours), Arc::clone(&self.progress));
+            let dice = Arc::clone(&self.dice);
             let (from_tree, to_tree) = (Arc::clone(tree), Arc::clone(&host.tree));
             self.transfers.spawn(async move {
                 let way = Way {
@@ -67,6 +67,7 @@ impl Courier {
                     to: &lane,
                     to_tree: &to_tree,
                     progress: &progress,
+                    dice: &dice,
                 };
                 let results = carry(&group, &way).await;
                 let mut carried = ended(&group, keys, results, retry_at, &progress, |_| Event::Landed);

@@ -110,6 +110,7 @@ impl Settings {
             terms: Terms { settle, resend },
             parallel: rng.weighted(&[(2, 1), (3, 2), (2, 4)], 2),
             stop_on_error: rng.percent(10),
+            thorough: false,
             conflict: ConflictRule::KeepBoth,
             transit,
             trigger: Trigger::Watch,

@@ -34,6 +34,11 @@ impl Endpoint for Folder {
         self.end.manifest(items, indices).await
     }
 
+    async fn read_bases(&self, batch: &Arc<Batch>) -> Result<(), EndpointError> {
+        self.shared.delay().await;
+        self.end.read_bases(batch).await
+    }
+
     async fn prepare(
         &self,
         batch: &Arc<Batch>,
