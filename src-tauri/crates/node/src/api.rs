@@ -5,6 +5,7 @@
 
 mod data;
 mod error;
+mod event;
 mod ledger;
 mod manual;
 mod peers;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use data::*;
 pub use error::*;
+pub use event::Event;
 pub use ledger::*;
 pub use manual::*;
 pub use peers::*;
@@ -578,25 +580,4 @@ pub enum Reply {
     Log(Vec<String>),
     /// Settings.
     Config(Vec<ConfigEntry>),
-}
-
-/// What happens while a request runs, or at any time for a subscriber. A nudge to read again, never the truth.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-#[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
-    /// Something about a relationship changed.
-    Relationship {
-        /// UUID.
-        id: String,
-    },
-    /// A relationship goes on.
-    Progress {
-        /// UUID.
-        id: String,
-        /// How far.
-        progress: Progress,
-    },
-    /// Something about peers changed.
-    Peers,
 }

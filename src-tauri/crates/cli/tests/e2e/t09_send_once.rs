@@ -225,8 +225,7 @@ fn t35_database_of_a_newer_program_is_refused_and_left_alone() {
     until_state(&sending.source, WAY, "x", &["finalised"]);
     sending.source.stop();
     let database = sending.source.home().join("state.db");
-    let later = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); \
-        c.execute(\"INSERT INTO _sqlx_migrations VALUES (9000, 'future', 0, 1, x'00', 0)\"); c.commit(); c.close()";
+    let later = include_str!("newer_database.py");
     let made = std::process::Command::new("python3").args(["-c", later]).arg(&database).status();
     if !made.is_ok_and(|status| status.success()) {
         eprintln!("skipped: without Python no newer database can be made");

@@ -42,6 +42,8 @@ fn rounds(bench: &mut Bench, group: &str, src: &Path, first: Work, again: Work) 
             match who {
                 Who::Evenfold => evenfold(bench, &label(group, who, round), src, &dst, first, again)?,
                 Who::RsyncKept | Who::Rsync => rsync(bench, who, src, &dst, first, again)?,
+                // One process for each file is the old way of deliveries, not of trees.
+                Who::RsyncEach | Who::ScpEach => continue,
             }
             if first == Work::Large {
                 // Few inodes, much space: this one is removed at once.
