@@ -242,7 +242,6 @@ online: boolean,
 last_seen: string | null,
 /** How it is reached, where that is not a plain connection between two nodes. */
 way?: WayInfo | null,
-
 /** What it may do with the hub's folder, `write` or `read`, where that is known; absent for the hub itself. */
 access?: string | null, } & Partial<PathText>;
 
@@ -541,7 +540,6 @@ offline_since: string | null,
 relationships: Array<string>,
 /** How it is connected now, if it is. */
 way?: WayInfo | null,
-
 /** How far its clock is ahead of ours, in seconds, where it was measured. */
 clock_offset_seconds?: number | null, };
 
