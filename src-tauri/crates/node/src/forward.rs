@@ -67,12 +67,12 @@ impl Forwarding {
     fn enter(self: &Arc<Self>, peer: PeerKey) -> Result<Passage, RemoteError> {
         let mut open = lock(&self.open);
         let all: usize = open.values().sum();
-        let of_peer = open.entry(peer).or_default();
-        if all >= MOST || *of_peer >= MOST_PER_PEER {
+        let of_peer = open.get(&peer).copied().unwrap_or_default();
+        if all >= MOST || of_peer >= MOST_PER_PEER {
             let message = "this machine already connects as many others as it may";
             return Err(RemoteError::new("busy", message, "it is tried again"));
         }
-        *of_peer += 1;
+        open.insert(peer, of_peer + 1);
         Ok(Passage { forwarding: Arc::clone(self), peer })
     }
 }

@@ -64,7 +64,9 @@ impl Node {
         if batch.changes.is_empty() {
             return Ok(());
         }
-        self.carry_out_with(relationship, batch, mpsc::channel(1).1, epoch).await
+        // Its sender is gone before the batch is carried out: nothing comes.
+        let nothing = mpsc::channel(1).1;
+        self.carry_out_with(relationship, batch, nothing, epoch).await
     }
 
     async fn merge_refused(

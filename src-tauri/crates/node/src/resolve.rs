@@ -164,7 +164,9 @@ impl Node {
     /// Carries out a batch in our own folder that needs nothing from elsewhere. `epoch` is that of the folder
     /// before it.
     async fn carry_out(&self, relationship: &Relationship, batch: Batch, epoch: u64) -> Result<(), ApiError> {
-        self.carry_out_with(relationship, batch, mpsc::channel(1).1, epoch).await
+        // Its sender is gone before the batch is carried out: nothing comes.
+        let nothing = mpsc::channel(1).1;
+        self.carry_out_with(relationship, batch, nothing, epoch).await
     }
 
     /// Carries out a batch in our own folder whose contents come as `pieces`. `epoch` is that of the folder before it.

@@ -54,7 +54,7 @@ pub(crate) fn main(mut args: Args) -> Result<()> {
         return build("dev").map(|_| ());
     }
     let mut counts = Counts::default();
-    let outcome = build("dev").and_then(|_| check(&mut counts, Built::Alone));
+    let outcome = build("dev").and_then(|_| check(&mut counts));
     println!("\n{} passed, {} failed", counts.passed, counts.failed);
     outcome
 }
@@ -77,37 +77,28 @@ fn new_enough(version: &str) -> bool {
     matches!((numbers.next(), numbers.next()), (Some(major), Some(minor)) if (major, minor) >= NODE)
 }
 
-/// With what else the desktop was built. Cargo builds a library anew for each set of features that is asked of it, so a
-/// step has to ask for the same packages as the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Built {
-    /// With the command line only.
-    Alone,
-    /// With the whole workspace, whose lints and programs have been looked after.
-    WithAll,
-}
-
 /// Everything of the desktop that must pass. Application and command line have to be built.
-pub(crate) fn check(counts: &mut Counts, built: Built) -> Result<()> {
-    let mut targets = match built {
-        Built::Alone => PACKAGES.to_vec(),
-        Built::WithAll => vec!["--workspace"],
-    };
+pub(crate) fn check(counts: &mut Counts) -> Result<()> {
+    // Cargo builds a library anew for each set of features that is asked of it, so each step asks for the same packages.
+    let mut targets = PACKAGES.to_vec();
     targets.extend(TYPES);
-    if built == Built::Alone {
-        targets.extend(["--bins", "--test", "app", "--test", "typescript"]);
-        shell::run(shell::cargo().arg("clippy").args(&targets).args(["--", "-D", "warnings"]))?;
-    }
-    let outcomes = [run_tests(&targets, counts), window(counts)];
+    targets.extend(["--bins", "--test", "app", "--test", "typescript"]);
+    shell::run(shell::cargo().arg("clippy").args(&targets).args(["--", "-D", "warnings"]))?;
+    let outcomes = [run_tests(&targets, counts), window(counts, &["test", "test:ui"])];
     outcomes.into_iter().collect()
 }
 
-/// The window's own checks and tests, the last of them in a browser.
-fn window(counts: &mut Counts) -> Result<()> {
+/// The window's own checks and the tests that need no browser.
+pub(crate) fn window_without_browser(counts: &mut Counts) -> Result<()> {
+    window(counts, &["test"])
+}
+
+/// The window's own checks, and tests by the names of their scripts.
+fn window(counts: &mut Counts, scripts: &[&str]) -> Result<()> {
     npm(&["run", "check"])?;
     npm(&["run", "lint"])?;
     let mut outcomes = Vec::new();
-    for script in ["test", "test:ui"] {
+    for script in scripts {
         let mut command = npm_command(&["run", script]);
         command.env("EVENFOLD", shell::profile_dir("dev").join("evenfold"));
         let (status, output) = shell::run_and_keep(&mut command)?;

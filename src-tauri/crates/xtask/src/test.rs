@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::args::Args;
-use crate::desktop::Built;
 use crate::setup::{self, For};
 use crate::summary::{self, Counts};
 use crate::{desktop, shell, stats, tidy};
@@ -17,8 +16,11 @@ Runs everything that must pass and stops at the first step that does not:
 set-up, format, tidy (the project's own rules), clippy, all tests with nextest
 (among them the end-to-end scenarios with real processes, 10,000 simulated
 histories and the exhaustive check of small trees), doc tests, cargo-deny
-where it is installed (`cargo xtask setup --deny`), and the desktop application
-(by itself: `cargo xtask desktop`).
+where it is installed (`cargo xtask setup --deny`), and the checks and unit
+tests of the window's pages.
+
+The real application and the pages in a browser have a command of their own:
+`cargo xtask desktop`.
 
   --quick   leave out the end-to-end scenarios, the simulator, the doc tests and
             the desktop application
@@ -30,7 +32,7 @@ The last line is `N passed, M failed`.
 const QUICK: &str = "not (package(evenfold-cli) & kind(test)) & not package(evenfold-testkit)";
 
 /// Everything but the desktop's tests.
-const NOT_DESKTOP: &str = "not package(evenfold-desktop) & not binary(typescript)";
+const NOT_DESKTOP: &str = "not package(evenfold-desktop)";
 
 /// Steps done so far, with how long each took.
 #[derive(Default)]
@@ -91,7 +93,11 @@ fn all(steps: &mut Steps, quick: bool) -> Result<()> {
         );
     }
     pages?;
-    steps.run("desktop", |counts| desktop::check(counts, Built::WithAll))
+    steps.run("window", desktop::window_without_browser)?;
+    println!(
+        "\nThe real application and its pages in a browser are tested by themselves: cargo xtask desktop"
+    );
+    Ok(())
 }
 
 /// What the desktop application needs before it can be built.
@@ -128,7 +134,7 @@ fn tests(counts: &mut Counts, quick: bool, packages: &[&str]) -> Result<()> {
     let mut command = shell::cargo();
     if with_nextest {
         command.args(["nextest", "run", "--no-fail-fast"]).args(packages);
-        // The desktop's tests need a screen, a browser and Node.js: they come last, by themselves.
+        // The desktop's tests need a screen: they have a command of their own.
         command.args(["--filterset", if quick { QUICK } else { NOT_DESKTOP }]);
     } else {
         println!("cargo-nextest could not be installed; `cargo test` does the same more slowly");

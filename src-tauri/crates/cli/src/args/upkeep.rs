@@ -83,6 +83,9 @@ pub(crate) struct ManArgs {
 Evenfold starts this by itself on a host that is reached as ssh://user@host/path and has Evenfold, over that SSH \
 login. It serves the one folder that the other machine names, and nothing else of this machine or of its node.
 
+Example:
+  evenfold serve --stdio --root /srv/photos
+
 In ~/.ssh/authorized_keys a key can be kept to it:
   restrict,command=\"evenfold serve --stdio --root /srv/photos\" ssh-ed25519 AAAA… me@laptop")]
 pub(crate) struct ServeArgs {

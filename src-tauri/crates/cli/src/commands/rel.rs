@@ -3,6 +3,7 @@
 use evenfold_node::api::{ApiError, ErrorCode, RelationshipInfo, Request};
 use evenfold_node::settings::{Kind, Settings};
 
+use super::share::tell_without_effect;
 use super::{rel_file, rel_host};
 use crate::args::{RelCommand, RelationshipArgs};
 use crate::context::{Context, Network};
@@ -46,7 +47,13 @@ pub(crate) async fn run(context: &mut Context, command: RelCommand) -> Result<Ex
                 );
             }
             let mut engine = context.engine(Network::DialOnly).await?;
+            let given = settings.clone();
             let changed = ask!(engine, Request::RelEdit { relationship, settings }, Relationship)?;
+            let now = changed.kind.parse::<Kind>().and_then(|kind| Settings::parse(kind, &changed.settings));
+            // What the node has taken can be read; a newer one may know more.
+            if let Ok(now) = now {
+                tell_without_effect(&now, &given);
+            }
             shown(context, &changed, "Changed ")
         }
         RelCommand::Access { relationship, member, access } => {

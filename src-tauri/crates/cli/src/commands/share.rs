@@ -1,6 +1,6 @@
 //! `evenfold share`: offer a folder as the hub of a new relationship.
 
-use evenfold_node::api::{ApiError, Offer, RelationshipInfo, Request};
+use evenfold_node::api::{ApiError, Offer, RelationshipInfo, Request, Setting};
 use evenfold_node::settings::{Kind, Settings};
 
 use super::pair;
@@ -18,7 +18,7 @@ pub(crate) async fn run(context: &mut Context, arguments: ShareArgs) -> Result<E
     let settings = paths::expand(&arguments.set.set)?;
     // What the node would refuse is told before one is even opened.
     let kind: Kind = arguments.kind.parse()?;
-    Settings::parse(kind, &settings)?;
+    tell_without_effect(&Settings::parse(kind, &settings)?, &settings);
     let request = Request::Share {
         path: paths::folder(&arguments.path)?,
         name: arguments.name.clone(),
@@ -81,4 +81,11 @@ struct Shared<'a> {
     relationship: &'a RelationshipInfo,
     #[serde(skip_serializing_if = "<[Offer]>::is_empty")]
     offers: &'a [Offer],
+}
+
+/// Tells which of the given settings have no effect with these.
+pub(super) fn tell_without_effect(settings: &Settings, given: &[Setting]) {
+    for (key, why) in settings.without_effect_among(given) {
+        note(format!("note: {} has no effect in this relationship: {why}", key.name()));
+    }
 }

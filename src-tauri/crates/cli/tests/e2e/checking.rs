@@ -11,8 +11,9 @@ use crate::rig::{Pair, REL, alter_keeping_time, noise};
 
 fn set_age(path: &std::path::Path, seconds: u64) {
     let file = std::fs::File::options().write(true).open(path).unwrap();
-    file.set_times(std::fs::FileTimes::new().set_modified(SystemTime::now() - Duration::from_secs(seconds)))
-        .unwrap();
+    // The same moment for the same age, whenever it is asked for.
+    let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(1_760_000_000 - seconds);
+    file.set_times(std::fs::FileTimes::new().set_modified(moment)).unwrap();
 }
 
 /// A relationship that only compares, with equal contents and times on both sides.
@@ -170,7 +171,7 @@ fn t23_each_kind_of_difference_is_counted_exactly_and_the_altered_one_by_a_deep_
     write(&pair.b, "older", noise(24, 4000));
     set_age(&pair.b.join("older"), 7200);
     alter_keeping_time(&pair.b.join("altered"));
-    std::fs::set_permissions(pair.b.join("unreadable"), PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(pair.b.join("unreadable"), PermissionsExt::from_mode(0o0)).unwrap();
     let counts = |check: &Value| {
         let of = |key: &str| check["counts"][key].as_u64().unwrap();
         ["in_sync", "missing", "orphaned", "stale", "error", "excluded", "corrupt", "moved", "unknown"]
@@ -210,7 +211,7 @@ fn t26_files_of_an_unreadable_folder_are_errors_and_not_missing() {
         set_age(&root.join("stays"), 3600);
     }
     pair.spoke.run(["check", REL]).ok();
-    std::fs::set_permissions(pair.b.join("d"), PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(pair.b.join("d"), PermissionsExt::from_mode(0o0)).unwrap();
     let check = pair.spoke.run(["check", REL, "--json"]);
     std::fs::set_permissions(pair.b.join("d"), PermissionsExt::from_mode(0o755)).unwrap();
     assert!([3, 6].contains(&check.code), "{check:#?}");

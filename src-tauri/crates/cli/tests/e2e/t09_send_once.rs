@@ -233,7 +233,7 @@ fn t35_database_of_a_newer_program_is_refused_and_left_alone() {
     }
     let before = std::fs::read(&database).unwrap();
     for words in [&["status"][..], &["run", WAY, "--once"], &["daemon", "--listen", "127.0.0.1:0"]] {
-        sending.source.run(words).exits(1).says("newer");
+        sending.source.run(words).exits(1).says("update Evenfold on this machine; nothing was changed");
     }
     assert_eq!(std::fs::read(&database).unwrap(), before);
 }

@@ -291,7 +291,7 @@ fn readme_brings_two_machines_in_sync_as_it_says() {
     given.extend(commands(block(rest, "")));
     assert!((1..=8).contains(&given.len()), "{given:?}");
     let mut machines = Machines::default();
-    machines.give(&given[..1]);
+    machines.nodes.insert("desk".to_owned(), TestNode::start("desk"));
     write(&machines.user("desk"), "Photos/beach.jpg", "1");
     machines.give(&given[1..]);
     let (here, there) = (machines.user("desk").join("Photos"), machines.user("nas").join("Photos"));

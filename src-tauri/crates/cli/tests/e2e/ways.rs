@@ -25,13 +25,24 @@ fn relationship_is_made_from_one_side_into_an_empty_folder_only() {
 }
 
 #[test]
-fn code_that_names_no_share_pairs_and_says_how_to_join() {
+fn code_that_names_no_share_joins_the_only_one_there_is() {
+    let (hub, spoke) = (TestNode::start("desk"), TestNode::start("nas"));
+    let (shared, folder) = (hub.folder("a"), spoke.folder("b"));
+    write(&shared, "one", "1");
+    crate::rig::share(&hub, REL, &shared, "two-way", &[]);
+    let code = hub.json(["pair", "offer", "--no-wait"])["code"].as_str().unwrap().to_owned();
+    finish(spoke.command().args(["join", &code, hub.address()]).arg(&folder).args(["--yes", "--wait"])).ok();
+    assert_same(&shared, &folder);
+}
+
+#[test]
+fn code_pairs_where_nothing_is_shared_and_says_so() {
     let (hub, spoke) = (TestNode::start("desk"), TestNode::start("nas"));
     let folder = spoke.folder("b");
     let code = hub.json(["pair", "offer", "--no-wait"])["code"].as_str().unwrap().to_owned();
     let joined =
         finish(spoke.command().args(["join", &code, hub.address()]).arg(&folder).arg("--yes")).exits(1);
-    assert!(joined.stderr.contains("desk:"), "{joined:#?}");
+    assert!(joined.stderr.contains("desk shares nothing to join"), "{joined:#?}");
     assert_eq!(spoke.json(["peer", "list"])["peers"].as_array().unwrap().len(), 1);
     assert!(std::fs::read_dir(&folder).unwrap().next().is_none());
 }

@@ -379,7 +379,9 @@ impl Node {
             way: None,
             access: crate::status::own_access(relationship),
         }];
-        let mut others: Vec<([u8; 32], String, Option<PathText>, Option<String>)> = Vec::new();
+        /// Key, role, folder and access of another machine.
+        type Other = ([u8; 32], String, Option<PathText>, Option<String>);
+        let mut others: Vec<Other> = Vec::new();
         if let Some(hub) = row.hub {
             let folder = self.hub_folder(&row.id.to_string()).await?;
             others.push((

@@ -1,4 +1,5 @@
-//! Which settings have an effect where, so that one without any is refused instead of being ignored.
+//! Which settings have an effect where, so that one without any is not passed over in silence, and which contradict each
+//! other. One without effect is taken, because a script may give all its relationships the same settings.
 
 use super::{Deliver, Flow, Key, Kind, SettingError, Settings};
 use crate::api::Setting;
@@ -42,11 +43,19 @@ impl Settings {
         }
     }
 
-    /// Makes sure that `pairs`, which were laid over other settings to give these, have an effect.
+    /// Returns the keys among `pairs` that differ from what is usual for the kind and have no effect, each with the reason.
+    pub fn without_effect_among(&self, pairs: &[Setting]) -> Vec<(Key, &'static str)> {
+        let usual = Settings::preset(self.kind);
+        let keys = pairs.iter().filter_map(|(name, _)| name.parse::<Key>().ok());
+        keys.filter(|key| self.get(*key) != usual.get(*key))
+            .filter_map(|key| Some((key, self.without_effect(key)?)))
+            .collect()
+    }
+
+    /// Makes sure that `pairs`, which were laid over other settings to give these, can be carried out.
     ///
     /// # Errors
-    /// The first one that has none, that contradicts another, or that cannot be changed any more. A pair that changes
-    /// nothing passes.
+    /// The first one that contradicts another, or that cannot be changed any more. A pair that changes nothing passes.
     pub fn check_effect(&self, pairs: &[Setting], stage: Stage<'_>) -> Result<(), SettingError> {
         let before = match stage {
             Stage::New => Settings::preset(self.kind),
@@ -69,9 +78,6 @@ impl Settings {
             };
             if fixed && matches!(stage, Stage::Running(_)) {
                 return Err(SettingError::Fixed { key });
-            }
-            if let Some(why) = self.without_effect(key) {
-                return Err(SettingError::NoEffect { key, why });
             }
         }
         if self.deliver == Deliver::Once && self.flow != Flow::OneWay {
@@ -113,16 +119,20 @@ mod tests {
     #[track_caller]
     fn check(key: &str, value: &str, kinds: [bool; 6]) {
         for (kind, expected) in Kind::ALL.into_iter().zip(kinds) {
-            let outcome = check_at(kind, &[], (key, value));
-            assert_eq!(outcome.is_ok(), expected, "{kind} {key}={value}: {outcome:?}");
-            if let Err(error) = outcome {
-                assert!(error.to_string().contains(key) && !error.hint().is_empty(), "{error}");
-            }
+            let pairs = [(key.to_owned(), value.to_owned())];
+            let settings = Settings::parse(kind, &pairs).unwrap();
+            let idle = settings.without_effect_among(&pairs);
+            assert_eq!(idle.is_empty(), expected, "{kind} {key}={value}: {idle:?}");
+            assert_eq!(
+                check_at(kind, &[], (key, value)),
+                Ok(()),
+                "{kind} {key}={value} is taken all the same"
+            );
         }
     }
 
     #[test]
-    fn key_is_taken_where_it_has_an_effect_and_refused_elsewhere() {
+    fn key_without_effect_is_known_for_each_kind_and_taken() {
         const EVERYWHERE: [bool; 6] = [true; 6];
         const NOT_COMPARE: [bool; 6] = [true, true, true, true, true, false];
         const KEEPING: [bool; 6] = [true, true, true, false, false, false];

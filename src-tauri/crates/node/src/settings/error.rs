@@ -42,14 +42,6 @@ pub enum SettingError {
         /// The key.
         key: Key,
     },
-    /// The key has no effect in a relationship of this kind.
-    #[error("{key} has no effect in this relationship: {why}")]
-    NoEffect {
-        /// The key.
-        key: Key,
-        /// Why not.
-        why: &'static str,
-    },
     /// The key is decided when the relationship is made.
     #[error("{key} cannot be changed any more")]
     Fixed {
@@ -84,7 +76,6 @@ impl SettingError {
             Self::WholeRelationship { .. } => {
                 "Set it on the node that shares the folder, with `evenfold rel edit`.".to_owned()
             }
-            Self::NoEffect { .. } => "Leave it out, or choose another kind.".to_owned(),
             Self::Fixed { .. } => {
                 "Remove the relationship and make it anew; the folders stay as they are.".to_owned()
             }

@@ -248,7 +248,6 @@ impl Reader<'_> {
                 SettingError::UnknownKey { key, .. } => key.as_str(),
                 SettingError::WrongValue { key, .. }
                 | SettingError::GivenTwice { key }
-                | SettingError::NoEffect { key, .. }
                 | SettingError::Fixed { key }
                 | SettingError::WholeRelationship { key } => key.name(),
                 SettingError::Contradiction { .. } => "",

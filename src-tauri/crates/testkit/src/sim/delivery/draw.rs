@@ -78,7 +78,9 @@ impl Settings {
     pub(crate) fn draw(seed: u64) -> Settings {
         use Role::{Destination, Hub, Source};
         let mut rng = Rng::part(seed, 0);
-        let shapes: [(u64, (&[Role], bool, bool)); 8] = [
+        /// Its machines, whether the hub passes on, and whether a command carries.
+        type Shape = (&'static [Role], bool, bool);
+        let shapes: [(u64, Shape); 8] = [
             (8, (&[Hub, Source, Destination], true, false)),
             (3, (&[Hub, Source, Source, Destination], true, false)),
             (3, (&[Hub, Source, Destination, Destination], true, false)),

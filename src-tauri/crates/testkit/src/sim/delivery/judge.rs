@@ -207,7 +207,8 @@ impl Judge {
         for (path, digest) in self.owned.get(&at).into_iter().flatten() {
             let stands = all.get(path).and_then(|found| found.digest) == Some(*digest);
             // What users put into a delivered folder goes with it when a newer one comes, and is a version then.
-            if !stands && !(landed(path) && present.contains(digest)) {
+            let kept = landed(path) && present.contains(digest);
+            if !(stands || kept) {
                 let detail = format!("machine {at}: what its user wrote does not stand at {path} any more");
                 return Err(Broken { promise: Promise::Users, detail });
             }

@@ -78,11 +78,9 @@ impl Office {
                 return Ok(());
             }
             let written = self.host.write(|tables| {
-                let mut last = tables.last();
                 let mut written = Vec::new();
-                for row in rows {
-                    last += 1;
-                    let row = Numbered { row, seq: last, untold: false };
+                for (seq, row) in (tables.last() + 1..).zip(rows) {
+                    let row = Numbered { row, seq, untold: false };
                     tables.rows.insert(row.row.key.clone(), row.clone());
                     written.push(row);
                 }
