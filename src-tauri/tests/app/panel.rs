@@ -84,7 +84,9 @@ impl Panel {
     /// The tooltip's text.
     pub(crate) fn tooltip(&self) -> String {
         let Ok(value) = self.of_item("ToolTip") else { return String::new() };
-        let tip: (String, Vec<(i32, i32, Vec<u8>)>, String, String) = value.try_into().unwrap();
+        /// Icon, pictures, title and text, as the specification of status items has them.
+        type ToolTip = (String, Vec<(i32, i32, Vec<u8>)>, String, String);
+        let tip: ToolTip = value.try_into().unwrap();
         tip.3
     }
 
