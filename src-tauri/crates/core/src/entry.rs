@@ -3,6 +3,7 @@
 //! A directory carries a digest over its whole subtree, so two trees are compared by descending only where
 //! they differ. Subtrees are shared by [`Arc`]: three trees of a relationship that agree cost the memory of one.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::digest::Digest;
@@ -309,6 +310,24 @@ impl Entry {
             Entry::Dir(dir) => Some(dir),
             _ => None,
         }
+    }
+
+    /// Calls `visit` with the content of each file: of itself, or of all below it.
+    pub fn each_content(&self, visit: &mut dyn FnMut(Digest)) {
+        match self {
+            Entry::File(file) => visit(file.digest),
+            Entry::Dir(dir) => dir.children().iter().for_each(|child| child.entry.each_content(visit)),
+            Entry::Symlink(_) | Entry::Unknown(_) => {}
+        }
+    }
+
+    /// Tells whether it, or something below it, is a file with one of these contents.
+    pub fn holds_any(&self, wanted: &HashSet<Digest>) -> bool {
+        let mut found = false;
+        if !wanted.is_empty() {
+            self.each_content(&mut |digest| found |= wanted.contains(&digest));
+        }
+        found
     }
 
     /// Tells whether it, or something below it, is [`Entry::Unknown`].

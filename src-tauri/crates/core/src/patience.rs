@@ -40,7 +40,7 @@ impl Patience {
                 due = Some(due.map_or(at, |other| other.min(at)));
                 held.insert(path.clone());
                 for entry in [ours, theirs].into_iter().flatten() {
-                    contents(entry, &mut |digest| _ = missing.insert(digest));
+                    entry.each_content(&mut |digest| _ = missing.insert(digest));
                 }
             }
         };
@@ -58,7 +58,7 @@ impl Patience {
         }
         let waits = |change: &Change| {
             (held.contains(&change.path) && !is_mode(change))
-                || (change.new.is_none() && holds_any(change.old.as_ref(), &missing))
+                || (change.new.is_none() && change.old.as_ref().is_some_and(|old| old.holds_any(&missing)))
         };
         let mut blocked = Vec::new();
         let mut block =
@@ -88,22 +88,6 @@ impl Patience {
 /// change at one path.
 fn is_mode(change: &Change) -> bool {
     matches!((&change.old, &change.new), (Some(Entry::Dir(_)), Some(Entry::Dir(_))))
-}
-
-fn contents(entry: &Entry, visit: &mut dyn FnMut(Digest)) {
-    match entry {
-        Entry::File(file) => visit(file.digest),
-        Entry::Dir(dir) => dir.children().iter().for_each(|child| contents(&child.entry, visit)),
-        Entry::Symlink(_) | Entry::Unknown(_) => {}
-    }
-}
-
-fn holds_any(entry: Option<&Entry>, wanted: &HashSet<Digest>) -> bool {
-    let mut found = false;
-    if let Some(entry) = entry {
-        contents(entry, &mut |digest| found |= wanted.contains(&digest));
-    }
-    found
 }
 
 #[cfg(test)]

@@ -174,7 +174,10 @@ impl Execution<'_> {
                 break;
             }
             // The deleting half of a move waits while its creating half is not in place.
-            step.changes.retain(|change| !(change.new.is_none() && holds_any(change.old.as_ref(), &missing)));
+            let waits = |change: &Change| {
+                change.new.is_none() && change.old.as_ref().is_some_and(|old| old.holds_any(&missing))
+            };
+            step.changes.retain(|change| !waits(change));
             unstable.extend(step.moves.iter().map(|mv| mv.from.clone()));
             let replaced =
                 step.changes.iter().filter(|change| change.old.is_some()).map(|change| change.path.clone());
@@ -305,30 +308,14 @@ fn without(changes: &mut [Vec<Step>; 2], waiting: &[Blocked]) {
 fn collect_missing(batch: &Batch, outcomes: &[Outcome], missing: &mut HashSet<Digest>) {
     for (mv, outcome) in batch.moves.iter().zip(outcomes) {
         if matches!(outcome, Outcome::Refused(_)) {
-            digests(&mv.entry, &mut |digest| _ = missing.insert(digest));
+            mv.entry.each_content(&mut |digest| _ = missing.insert(digest));
         }
     }
     for (change, outcome) in batch.changes.iter().zip(outcomes.iter().skip(batch.moves.len())) {
         let whole = matches!(outcome, Outcome::Refused(_));
         let part = matches!(outcome, Outcome::Applied { short, .. } if !short.is_empty());
         if let Some(new) = change.new.as_ref().filter(|_| whole || part) {
-            digests(new, &mut |digest| _ = missing.insert(digest));
+            new.each_content(&mut |digest| _ = missing.insert(digest));
         }
-    }
-}
-
-fn holds_any(entry: Option<&Entry>, wanted: &HashSet<Digest>) -> bool {
-    let mut found = false;
-    if let Some(entry) = entry.filter(|_| !wanted.is_empty()) {
-        digests(entry, &mut |digest| found |= wanted.contains(&digest));
-    }
-    found
-}
-
-fn digests(entry: &Entry, visit: &mut dyn FnMut(Digest)) {
-    match entry {
-        Entry::File(file) => visit(file.digest),
-        Entry::Dir(dir) => dir.children().iter().for_each(|child| digests(&child.entry, visit)),
-        Entry::Symlink(_) | Entry::Unknown(_) => {}
     }
 }

@@ -16,7 +16,7 @@ pub(crate) async fn run(context: &mut Context, command: RelCommand) -> Result<Ex
     match command {
         RelCommand::Add { name, path, target, accept_key, kind, set } => {
             let settings = paths::expand(&set.set)?;
-            Settings::parse(kind.parse::<Kind>()?, &settings)?;
+            tell_without_effect(&Settings::parse(kind.parse::<Kind>()?, &settings)?, &settings);
             if let Some(ends) = rel_host::ends(&path, &target)? {
                 let made = rel_host::add(context, name, kind, ends, settings, accept_key).await?;
                 return shown(context, &made, "Made ");
