@@ -4,13 +4,14 @@
 //! are told.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use evenfold_ssh::{Connection, PeerKey};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
+use crate::back::Back;
 use crate::local::lock;
 use crate::node::Node;
 use crate::record::now_micros;
@@ -99,7 +100,7 @@ impl Node {
         let due = peers.iter().filter(|peer| self.clocks.is_due(peer));
         let connections: Vec<_> = due.filter_map(|peer| self.network.connection(peer)).collect();
         let asked: Vec<_> =
-            connections.iter().map(|connection| measure_beside(&Arc::downgrade(self), connection)).collect();
+            connections.iter().map(|connection| measure_beside(&Back::to(self), connection)).collect();
         let all = async {
             for task in asked {
                 if let Err(error) = task.await {
@@ -114,8 +115,8 @@ impl Node {
 }
 
 /// Measures a peer's clock beside everything else.
-pub(crate) fn measure_beside(node: &Weak<Node>, connection: &Arc<Connection>) -> JoinHandle<()> {
-    let (node, connection) = (Weak::clone(node), Arc::clone(connection));
+pub(crate) fn measure_beside(node: &Back<Node>, connection: &Arc<Connection>) -> JoinHandle<()> {
+    let (node, connection) = (node.clone(), Arc::clone(connection));
     tokio::spawn(async move {
         if let Some(node) = node.upgrade() {
             node.measure_clock(&connection).await;

@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::api::Event;
+use crate::back::Back;
 use crate::conflicts::disputes;
 use crate::delivery::Hooks as Runner;
 use crate::node::Node;
@@ -75,8 +76,7 @@ impl PairHooks {
     pub(crate) fn start(node: &Arc<Node>, relationship: &Arc<Relationship>, wake: Arc<Notify>) -> Arc<Self> {
         let runner = Runner::of_pair(node, relationship);
         Arc::new_cyclic(|me: &Weak<PairHooks>| {
-            let looking =
-                look_when_woken(Weak::clone(me), Arc::downgrade(node), Arc::downgrade(relationship), wake);
+            let looking = look_when_woken(Weak::clone(me), Back::to(node), Back::to(relationship), wake);
             PairHooks {
                 runner: Arc::clone(&runner),
                 memory: Mutex::default(),
@@ -197,8 +197,8 @@ pub(crate) async fn forget(store: &Store, relationship: Uuid) -> Result<(), Stor
 
 async fn look_when_woken(
     hooks: Weak<PairHooks>,
-    node: Weak<Node>,
-    relationship: Weak<Relationship>,
+    node: Back<Node>,
+    relationship: Back<Relationship>,
     wake: Arc<Notify>,
 ) {
     let Some((mut state, mut folder)) = relationship.upgrade().map(|relationship| {

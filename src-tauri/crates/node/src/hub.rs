@@ -1,6 +1,6 @@
 //! The hub's side of a relationship: one spoke's view of our folder.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use evenfold_core::apply::{Batch, Report};
@@ -10,16 +10,19 @@ use evenfold_core::transfer::{Item, Manifest, Need, Piece};
 use evenfold_core::{Digest, RelPath};
 use evenfold_engine::Endpoint;
 use evenfold_engine::history::acts_of;
+use evenfold_ssh::PeerKey;
 use evenfold_store::Store;
 use evenfold_wire::{Handler, Progress, RemoteError};
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use crate::access::may_write;
+use crate::back::Back;
 use crate::local::LocalEndpoint;
 use crate::record::events_of;
 use crate::relationship::Relationship;
 use crate::remote::{REFUSED, to_remote};
+use crate::status::SpokeReport;
 
 /// What one peer may do with our folder, and how it is done.
 pub(crate) struct HubView {
@@ -34,7 +37,7 @@ pub(crate) struct HubView {
 /// Who says what the peer may do.
 pub(crate) enum Grant {
     /// The settings of this relationship, with the membership.
-    Membership(Weak<Relationship>),
+    Membership(Back<Relationship>),
     /// Whoever opened the folder for it: whether it may write.
     Given(bool),
 }
@@ -105,12 +108,22 @@ impl Handler for HubView {
     }
 
     async fn report_state(&self, state: Vec<u8>) -> Result<(), RemoteError> {
-        let state = String::from_utf8(state)
-            .map_err(|_| RemoteError::new("malformed", "the reported state is not text", ""))?;
+        let failed = |error: evenfold_store::StoreError| RemoteError::new("store", error.to_string(), "");
+        let malformed = |error: serde_json::Error| RemoteError::new("malformed", error.to_string(), "");
+        let SpokeReport { state, work } = serde_json::from_slice(&state).map_err(malformed)?;
+        if let Grant::Membership(relationship) = &self.grant
+            && let Some(relationship) = relationship.upgrade()
+        {
+            relationship.members_work.told(PeerKey::from_bytes(self.peer), work);
+        }
+        let state = serde_json::to_string(&state).map_err(malformed)?;
         let members = self.store.members();
-        let reported =
-            members.report(self.relationship, &self.peer, crate::record::now_micros(), None, Some(&state));
-        reported.await.map_err(|error| RemoteError::new("store", error.to_string(), ""))?;
+        let before = members.get(self.relationship, &self.peer).await.map_err(failed)?;
+        // How far a transfer is changes all the time, and none of it is worth a write.
+        if before.is_none_or(|before| before.state.as_deref() != Some(&state)) {
+            let now = crate::record::now_micros();
+            members.report(self.relationship, &self.peer, now, None, Some(&state)).await.map_err(failed)?;
+        }
         self.tell();
         Ok(())
     }

@@ -11,6 +11,7 @@ pub mod text;
 
 mod access;
 mod addresses;
+mod back;
 mod care;
 mod check;
 mod clocks;
@@ -65,6 +66,7 @@ mod versions;
 mod watcher;
 mod why;
 mod windows;
+mod work;
 mod writing;
 
 pub use node::{Node, NodeOptions};

@@ -8,7 +8,7 @@ mod opening;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,6 +28,7 @@ use evenfold_store::Store;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
+use crate::back::Back;
 use crate::record::now_micros;
 use crate::reopening::Reopening;
 use crate::watcher::{self, Watching};
@@ -44,7 +45,7 @@ const SAVE_CACHE: Duration = Duration::from_secs(2);
 /// The folder of one relationship on this machine.
 pub(crate) struct LocalEndpoint {
     /// For the tasks that it starts, which must not keep it alive.
-    me: Weak<LocalEndpoint>,
+    me: Back<LocalEndpoint>,
     machine: String,
     root: PathBuf,
     relationship: Uuid,
@@ -116,7 +117,7 @@ impl LocalEndpoint {
         remembers: bool,
     ) -> Arc<Self> {
         Arc::new_cyclic(|me| LocalEndpoint {
-            me: me.clone(),
+            me: me.clone().into(),
             machine,
             root,
             relationship,

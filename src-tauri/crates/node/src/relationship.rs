@@ -25,6 +25,7 @@ use crate::record::{SpokeRecord, now_micros};
 use crate::remote::RemoteEndpoint;
 use crate::settings::{self, Access, Kind, Part, Settings};
 use crate::stock;
+use crate::work::{MembersWork, Meter, Work};
 
 /// One batch holds at most this much, so that large trees appear piece by piece and progress becomes durable.
 const BATCH: Limit = Limit { files: 4096, bytes: 256 * 1024 * 1024 };
@@ -59,6 +60,8 @@ pub(crate) struct Relationship {
     pub(crate) access: Mutex<Access>,
     /// Told when there may be an occasion for a hook.
     pub(crate) occasions: Arc<Notify>,
+    /// What the members of a hub work on.
+    pub(crate) members_work: MembersWork,
     /// The hooks, where it does not deliver; set once, right after the start.
     pub(crate) hooks: OnceLock<Arc<PairHooks>>,
     /// Within which time all contents are to be read again.
@@ -106,7 +109,7 @@ pub(crate) struct Spoke {
     pub(crate) hub: Option<PeerKey>,
     pub(crate) hub_name: String,
     pub(crate) driver: DriverHandle,
-    pub(crate) progress: Arc<Progress>,
+    pub(crate) meter: Meter,
     /// Why the session with the hub does not stand although a connection does, or why a host cannot be used.
     pub(crate) refusal: Arc<Mutex<Option<String>>>,
     /// The other folder while it can be reached.
@@ -121,6 +124,12 @@ pub(crate) struct Spoke {
 }
 
 impl Spoke {
+    /// Returns what its cycle does, while it does something.
+    pub(crate) fn work(&self) -> Option<Work> {
+        let progress = self.meter.read_unless_idle()?;
+        Some(Work { progress, transfers: self.meter.transfers(&self.hub_name) })
+    }
+
     /// Says why the other folder cannot be reached.
     pub(crate) fn why_offline(&self, network: &Network) -> Option<String> {
         let refusal = || lock(&self.refusal).clone();
@@ -224,6 +233,7 @@ impl Relationship {
             served,
             access: Mutex::new(around.access),
             occasions,
+            members_work: MembersWork::default(),
             hooks: OnceLock::new(),
             scrub,
             delivery: OnceLock::new(),
@@ -494,7 +504,8 @@ fn start_spoke(
         }
     };
     let tasks = vec![tokio::spawn(driver.run()), session];
-    Ok(Spoke { hub, hub_name, driver: handle, progress, refusal, link, remote, way, tuning, tasks })
+    let meter = Meter::new(progress);
+    Ok(Spoke { hub, hub_name, driver: handle, meter, refusal, link, remote, way, tuning, tasks })
 }
 
 /// Keeps a session with the hub's endpoint whenever a connection stands.

@@ -4,13 +4,14 @@
 //! and they wait for its nudges; so without this nobody would notice that it is back.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use evenfold_fs::appear::on_change_above;
 use tokio::sync::Notify;
 
+use crate::back::Back;
 use crate::local::LocalEndpoint;
 
 /// How often the folder is looked for although nothing says that it is back: a file system that is mounted says
@@ -29,10 +30,10 @@ pub(crate) struct Reopening {
 
 impl Reopening {
     /// Begins to try, `at_once` or when something changes above the folder; a second call while it tries does nothing.
-    pub(crate) fn begin(&self, local: &Weak<LocalEndpoint>, root: &Path, at_once: bool) {
+    pub(crate) fn begin(&self, local: &Back<LocalEndpoint>, root: &Path, at_once: bool) {
         if !self.ended.load(Ordering::SeqCst) && !self.running.swap(true, Ordering::SeqCst) {
             let wait = if at_once { Duration::ZERO } else { LOOK };
-            tokio::spawn(run(Weak::clone(local), root.to_path_buf(), wait));
+            tokio::spawn(run(local.clone(), root.to_path_buf(), wait));
         }
     }
 
@@ -42,7 +43,7 @@ impl Reopening {
     }
 }
 
-async fn run(local: Weak<LocalEndpoint>, root: PathBuf, mut wait: Duration) {
+async fn run(local: Back<LocalEndpoint>, root: PathBuf, mut wait: Duration) {
     loop {
         // Watching begins before the look, so that nothing falls between the two.
         let changed = Arc::new(Notify::new());

@@ -11,12 +11,15 @@ use crate::access::access_told;
 use crate::api::{Event, Setting};
 use crate::node::Node;
 use crate::record::now_micros;
-use crate::relationship::Relationship;
+use crate::relationship::{Relationship, Spoke};
 use crate::serving::node_client;
-use crate::status::{SpokeState, spoke_state};
+use crate::status::{SpokeReport, SpokeState, spoke_state};
 
 /// A state that changes quickly is told at most this often.
 const TELL: Duration = Duration::from_millis(200);
+
+/// How far a transfer is, is told this often, the first time when it has lasted as long.
+const TELL_WORK: Duration = Duration::from_secs(1);
 
 /// When nothing else changes, the time of the last comparison is saved this late at the latest.
 const SAVE_VERIFIED: Duration = Duration::from_secs(600);
@@ -38,10 +41,14 @@ async fn run(node: Weak<Node>, relationship: Weak<Relationship>) {
         return;
     };
     let mut told: Option<SpokeState> = None;
+    let mut told_work = false;
     let mut saved = 0;
     let mut fetch_at: Option<Instant> = None;
     loop {
+        let running = state.borrow().running;
+        let mut ticked = false;
         tokio::select! {
+            () = tokio::time::sleep(TELL_WORK), if running => ticked = true,
             () = until(fetch_at) => {
                 fetch_at = fetch_again(fetch_settings(&node, &relationship).await);
                 continue;
@@ -66,8 +73,15 @@ async fn run(node: Weak<Node>, relationship: Weak<Relationship>) {
         let now = spoke_state(&state.borrow_and_update(), strong.source(), [&ours, theirs]);
         let id = strong.row().id;
         let news = told.as_ref().is_none_or(|told| differs(told, &now));
+        // A short cycle tells nothing of its work; of a long one the hub hears its end, too.
+        let work = if running && (ticked || told_work) { strong.spoke().and_then(Spoke::work) } else { None };
         if let Some(node) = node.upgrade() {
-            node.tell(Event::Relationship { id: id.to_string() });
+            node.tell(match &work {
+                Some(work) if !news => {
+                    Event::Progress { id: id.to_string(), progress: work.progress.clone() }
+                }
+                _ => Event::Relationship { id: id.to_string() },
+            });
             let due = now_micros() - saved > SAVE_VERIFIED.as_micros() as i64;
             if let Some(verified) = now.verified_at.filter(|_| news && due) {
                 saved = now_micros();
@@ -77,14 +91,15 @@ async fn run(node: Weak<Node>, relationship: Weak<Relationship>) {
             }
         }
         drop(strong);
-        if !news {
+        if !news && work.is_none() && !told_work {
             continue;
         }
+        let report = SpokeReport { state: now, work };
         // Not marked as seen: that a session is new is news of its own.
         let endpoint = remote.borrow().clone();
-        if let (Some(endpoint), Ok(json)) = (endpoint, serde_json::to_vec(&now)) {
+        if let (Some(endpoint), Ok(json)) = (endpoint, serde_json::to_vec(&report)) {
             match endpoint.report_state(json).await {
-                Ok(()) => told = Some(now),
+                Ok(()) => (told, told_work) = (Some(report.state), report.work.is_some()),
                 Err(error) => tracing::debug!(%error, "the hub could not be told our state"),
             }
         }

@@ -4,7 +4,7 @@
 //! What differs from what is known although size and times did not change is under suspicion: it is shown, and never
 //! sent. How far a pass is, is kept in the database, so that a restart goes on where it was.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use evenfold_core::{Dir, Entry, Name, RelPath};
@@ -12,6 +12,7 @@ use evenfold_store::{ScanRow, Store};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::back::Back;
 use crate::local::LocalEndpoint;
 use crate::record::now_micros;
 use crate::text::{path_bytes, path_text};
@@ -49,10 +50,10 @@ pub(crate) fn start(
     store: Arc<Store>,
     wanted: watch::Receiver<Option<Duration>>,
 ) {
-    tokio::spawn(run(Arc::downgrade(local), store, wanted));
+    tokio::spawn(run(Back::to(local), store, wanted));
 }
 
-async fn run(local: Weak<LocalEndpoint>, store: Arc<Store>, mut wanted: watch::Receiver<Option<Duration>>) {
+async fn run(local: Back<LocalEndpoint>, store: Arc<Store>, mut wanted: watch::Receiver<Option<Duration>>) {
     loop {
         let Some(period) = *wanted.borrow_and_update() else {
             // Without a wish there is nothing to wake up for.

@@ -117,7 +117,7 @@ impl Service for NodeService {
             }
             Request::PauseAll { until } => done(node.pause_all(until.as_deref()).await)?,
             Request::ResumeAll => done(node.resume_all().await)?,
-            Request::Transfers { relationship } => Reply::Transfers(node.transfers(&relationship)?),
+            Request::Transfers { relationship } => Reply::Transfers(node.transfers(&relationship).await?),
             Request::DriftLevel { relationship, under } => {
                 Reply::DriftLevel(node.drift_level(&relationship, under.as_ref()).await?)
             }

@@ -1,6 +1,6 @@
 //! What peers ask of this node.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use evenfold_ssh::{Connection, PeerKey, Remote, Stream};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::access::{permission_at_joining, permissions_told};
 use crate::addresses;
 use crate::api::Event;
+use crate::back::Back;
 use crate::hub::{Grant, HubView};
 use crate::limits::{Limited, Limits};
 use crate::local::lock;
@@ -24,19 +25,19 @@ use crate::remote::REFUSED;
 
 /// Takes over connections as they come.
 pub(crate) fn start(node: &Arc<Node>, mut arrivals: mpsc::Receiver<Arc<Connection>>) {
-    let node = Arc::downgrade(node);
+    let node = Back::to(node);
     tokio::spawn(async move {
         while let Some(connection) = arrivals.recv().await {
-            tokio::spawn(serve(Weak::clone(&node), connection));
+            tokio::spawn(serve(node.clone(), connection));
         }
     });
 }
 
-async fn serve(node: Weak<Node>, connection: Arc<Connection>) {
+async fn serve(node: Back<Node>, connection: Arc<Connection>) {
     let peer = connection.peer();
     greet(&node, &connection).await;
     while let Some(stream) = connection.accept().await {
-        tokio::spawn(serve_stream(Weak::clone(&node), (peer, connection.remote()), stream));
+        tokio::spawn(serve_stream(node.clone(), (peer, connection.remote()), stream));
     }
     if let Some(node) = node.upgrade() {
         note_seen(&node, &peer, None).await;
@@ -45,7 +46,7 @@ async fn serve(node: Weak<Node>, connection: Arc<Connection>) {
 }
 
 /// Notes that the peer is there; the side that dialled also tells where it can be reached itself.
-async fn greet(node: &Weak<Node>, connection: &Arc<Connection>) {
+async fn greet(node: &Back<Node>, connection: &Arc<Connection>) {
     let Some(strong) = node.upgrade() else { return };
     let peer = connection.peer();
     let dialled_at =
@@ -54,7 +55,7 @@ async fn greet(node: &Weak<Node>, connection: &Arc<Connection>) {
     strong.tell(Event::Peers);
     drop(crate::clocks::measure_beside(node, connection));
     if connection.dialled() {
-        let (node, connection) = (Weak::clone(node), Arc::clone(connection));
+        let (node, connection) = (node.clone(), Arc::clone(connection));
         tokio::spawn(async move {
             if let Err(error) = say_hello(&node, &connection).await {
                 tracing::debug!(%error, "the greeting of a peer failed");
@@ -63,7 +64,7 @@ async fn greet(node: &Weak<Node>, connection: &Arc<Connection>) {
     }
 }
 
-async fn say_hello(node: &Weak<Node>, connection: &Connection) -> Result<(), String> {
+async fn say_hello(node: &Back<Node>, connection: &Connection) -> Result<(), String> {
     let Some(node) = node.upgrade() else { return Ok(()) };
     let client = node_client(&node, connection).await?;
     let theirs = client.hello(hello(&node)).await.map_err(|error| error.to_string())?;
@@ -104,7 +105,7 @@ async fn learn_addresses(node: &Arc<Node>, peer: &PeerKey, told: Vec<String>) {
     }
 }
 
-async fn serve_stream(node: Weak<Node>, (peer, remote): (PeerKey, Remote), stream: Stream) {
+async fn serve_stream(node: Back<Node>, (peer, remote): (PeerKey, Remote), stream: Stream) {
     let Some(strong) = node.upgrade() else { return };
     let name = strong.name.clone();
     drop(strong);
@@ -131,14 +132,14 @@ async fn serve_stream(node: Weak<Node>, (peer, remote): (PeerKey, Remote), strea
     }
 }
 
-async fn serve_node(node: Weak<Node>, peer: PeerKey, incoming: Incoming<Stream>) -> Result<(), String> {
+async fn serve_node(node: Back<Node>, peer: PeerKey, incoming: Incoming<Stream>) -> Result<(), String> {
     let handler = Arc::new(PeerView { node, peer });
     let stream = incoming.accept().await.map_err(|error| error.to_string())?;
     evenfold_wire::serve_node(stream, handler).await.map_err(|error| error.to_string())
 }
 
 async fn serve_endpoint(
-    node: Weak<Node>,
+    node: Back<Node>,
     peer: PeerKey,
     incoming: Incoming<Stream>,
     relationship: u128,
@@ -187,7 +188,7 @@ async fn hub_view(
         relationship: id,
         peer: *peer.as_bytes(),
         peer_name: row.name,
-        grant: Grant::Membership(Arc::downgrade(&relationship)),
+        grant: Grant::Membership(Back::to(&relationship)),
     };
     let paused = relationship.served.until_paused();
     Ok((view, Arc::clone(&relationship.limits), paused))
@@ -195,7 +196,7 @@ async fn hub_view(
 
 /// One peer's view of this node.
 struct PeerView {
-    node: Weak<Node>,
+    node: Back<Node>,
     peer: PeerKey,
 }
 

@@ -23,7 +23,7 @@ use crate::peers::time_text;
 use crate::plans::halt_info;
 use crate::record::now_micros;
 use crate::relationship::{Relationship, Spoke};
-use crate::sync::Meter;
+use crate::work::{Work, together};
 
 /// What a spoke tells its hub about itself.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,15 @@ pub(crate) struct SpokeState {
     /// Why nothing goes on until a person decides, where that is so.
     #[serde(default)]
     pub(crate) halt: Option<HaltInfo>,
+}
+
+/// What travels to the hub: the state, which it keeps, and the work, which is true only now.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SpokeReport {
+    #[serde(flatten)]
+    pub(crate) state: SpokeState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) work: Option<Work>,
 }
 
 impl Node {
@@ -87,8 +96,7 @@ impl Node {
             Some(_) => self.hub_folder(&row.id.to_string()).await?,
             None => row.hub_share.clone(),
         };
-        let reading = spoke.progress.read();
-        let running = state.running && reading.phase != evenfold_engine::Phase::Idle;
+        let progress = if state.running { spoke.meter.read_unless_idle() } else { None };
         let known = told.state != "unknown" && (told.halt.is_none() || told.drift.is_some());
         let way = match &spoke.hub {
             Some(hub) => self.unusual_way_to(hub).await?,
@@ -99,7 +107,8 @@ impl Node {
             name: row.name.clone(),
             kind: row.kind.clone(),
             role: row.role.clone(),
-            state: told.state.clone(),
+            state: if progress.is_some() && spoke.meter.moves() { busy(&told.state) } else { &told.state }
+                .to_owned(),
             halt: told.halt,
             verified_at: told.verified_at.or(row.last_verified).and_then(time_text),
             unknown_since: (!known)
@@ -128,7 +137,7 @@ impl Node {
                 },
             ],
             drift: known.then_some(told.drift).flatten(),
-            progress: running.then(|| Meter::default().read(&spoke.progress)),
+            progress,
             conflicts: told.conflicts,
             problems: told.problems,
             error: match self.error_of(spoke, &state).or_else(|| hook_error(relationship)) {
@@ -207,6 +216,7 @@ impl Node {
         let row = relationship.row();
         let mut endpoints = vec![self.own_endpoint(&row)];
         let mut told: Vec<SpokeState> = Vec::new();
+        let mut works: Vec<Work> = Vec::new();
         let mut members = Vec::new();
         for member in self.store.members().list(row.id).await.map_err(db)? {
             let key = PeerKey::from_bytes(member.peer);
@@ -220,6 +230,11 @@ impl Node {
             if !online {
                 // What it said last was true then.
                 state.state = "unknown".to_owned();
+            } else if let Some(work) = relationship.members_work.of(&key) {
+                if work.moves() {
+                    state.state = busy(&state.state).to_owned();
+                }
+                works.push(work);
             }
             let access =
                 access::shown(access::access_of(member.permission), &member.role, &relationship.settings());
@@ -272,7 +287,7 @@ impl Node {
             unknown_since: (!known).then(|| verified_at.or(Some(row.created)).and_then(time_text)).flatten(),
             endpoints,
             drift: if known { drift } else { None },
-            progress: None,
+            progress: together(works.into_iter().map(|work| work.progress)),
             conflicts: told.iter().map(|state| state.conflicts).max().unwrap_or(0).max(copies),
             problems: told.iter().map(|state| state.problems).sum::<u64>().max(unknown),
             error: match hook_error(relationship) {
@@ -283,6 +298,15 @@ impl Node {
             paused_until: paused_until(&row),
             deliveries: None,
         })
+    }
+}
+
+/// Returns the state of a pair while contents travel: what was true before they did is not any more, and what a person
+/// has to decide stays to be decided.
+fn busy(state: &str) -> &str {
+    match state {
+        "in-sync" | "differs" | "scanning" | "unknown" => "syncing",
+        other => other,
     }
 }
 

@@ -9,9 +9,7 @@ use evenfold_engine::pair::Permission;
 use evenfold_engine::{CycleError, CycleReport, Ending, EndpointError, Look};
 use tokio::sync::mpsc;
 
-use crate::api::{
-    ApiError, ErrorCode, Event, PathText, Progress as ProgressInfo, RelationshipStatus, Synced,
-};
+use crate::api::{ApiError, ErrorCode, Event, PathText, RelationshipStatus, Synced};
 use crate::node::{Node, db};
 use crate::plans::plan_info;
 use crate::record::now_micros;
@@ -289,12 +287,11 @@ impl Node {
         let id = relationship.row().id.to_string();
         let cycle = spoke.driver.cycle_within(look, permission, scope);
         tokio::pin!(cycle);
-        let mut meter = Meter::default();
         loop {
             tokio::select! {
                 result = &mut cycle => return result,
                 () = tokio::time::sleep(TELL_PROGRESS) => {
-                    let progress = meter.read(&spoke.progress);
+                    let progress = spoke.meter.read();
                     // A listener that is gone or slow needs no progress.
                     _ = events.try_send(Event::Progress { id: id.clone(), progress });
                 }
@@ -465,41 +462,4 @@ fn worst(mine: String, others: &[Synced]) -> String {
             if rank(&other.outcome) > rank(&worst) { other.outcome.clone() } else { worst }
         },
     )
-}
-
-/// Reads progress and derives speed and time left.
-#[derive(Debug, Default)]
-pub(crate) struct Meter {
-    readings: std::collections::VecDeque<(std::time::Instant, u64)>,
-}
-
-impl Meter {
-    /// The mean of the last 10 s, read four times a second.
-    const READINGS: usize = 40;
-
-    pub(crate) fn read(&mut self, progress: &evenfold_engine::Progress) -> ProgressInfo {
-        let reading = progress.read();
-        let now = std::time::Instant::now();
-        if self.readings.back().is_some_and(|(_, bytes)| *bytes > reading.bytes_done) {
-            self.readings.clear();
-        }
-        self.readings.push_back((now, reading.bytes_done));
-        if self.readings.len() > Self::READINGS {
-            self.readings.pop_front();
-        }
-        let rate = self.readings.front().map_or(0, |(since, bytes)| {
-            let seconds = now.duration_since(*since).as_secs_f64();
-            if seconds < 0.2 { 0 } else { ((reading.bytes_done - bytes) as f64 / seconds) as u64 }
-        });
-        let left = reading.bytes_total.saturating_sub(reading.bytes_done);
-        ProgressInfo {
-            phase: reading.phase.word().to_owned(),
-            files_done: reading.files_done,
-            files_total: reading.files_total,
-            bytes_done: reading.bytes_done,
-            bytes_total: reading.bytes_total,
-            bytes_per_second: rate,
-            eta_seconds: left.checked_div(rate),
-        }
-    }
 }

@@ -5,7 +5,7 @@
 //! else.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use evenfold_core::snapshot::Extent;
@@ -17,6 +17,7 @@ use evenfold_fs::replica::Replica;
 use evenfold_fs::watch::{Event, Watch};
 use tokio::sync::Notify;
 
+use crate::back::Back;
 use crate::local::{LocalEndpoint, lock};
 
 /// Paths that may be marked one by one; beyond this, looking at everything is cheaper than remembering.
@@ -45,7 +46,7 @@ struct Marks {
 }
 
 /// Starts to watch; `None` where the system cannot, which leaves the periodic rescan.
-pub(crate) fn start(local: Weak<LocalEndpoint>, replica: &Arc<Replica<RealDisk>>) -> Option<Watching> {
+pub(crate) fn start(local: Back<LocalEndpoint>, replica: &Arc<Replica<RealDisk>>) -> Option<Watching> {
     let marks = Arc::new(Mutex::new(Marks::default()));
     let wake = Arc::new(Notify::new());
     let (marking, waking) = (Arc::clone(&marks), Arc::clone(&wake));
@@ -76,7 +77,7 @@ pub(crate) fn start(local: Weak<LocalEndpoint>, replica: &Arc<Replica<RealDisk>>
     Some(Watching { _watch: watch, task })
 }
 
-async fn run(local: Weak<LocalEndpoint>, marks: Arc<Mutex<Marks>>, wake: Arc<Notify>) {
+async fn run(local: Back<LocalEndpoint>, marks: Arc<Mutex<Marks>>, wake: Arc<Notify>) {
     let begin = Instant::now();
     let mut debouncer = Debouncer::default();
     let mut again: Option<Instant> = None;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use evenfold_core::{Dir, RelPath, Side};
 use evenfold_engine::{CycleReport, Look};
+use evenfold_ssh::PeerKey;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -17,7 +18,7 @@ use crate::api::{
 };
 use crate::findings::{Machines, Verify, counter, describe};
 use crate::local::lock;
-use crate::node::Node;
+use crate::node::{Node, db};
 use crate::peers::time_text;
 use crate::pending::{self, Standing};
 use crate::relationship::Relationship;
@@ -27,9 +28,6 @@ use crate::versions::rel_path;
 
 /// Entries that one level lists; the others are one sum.
 const MOST_ENTRIES: usize = 200;
-
-/// Files that travel one way and are shown.
-const MOST_TRANSFERS: usize = 8;
 
 /// What of a window a hub asks a member for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -175,27 +173,23 @@ impl Node {
         .map_err(internal)
     }
 
-    /// Returns the files that travel, at most 8 each way; none where this node is the hub, whose members drive.
+    /// Returns the files that travel, at most 8 each way.
     ///
     /// # Errors
     /// Where there is no such relationship.
-    pub(crate) fn transfers(&self, wanted: &str) -> Result<Vec<TransferInfo>, ApiError> {
+    pub(crate) async fn transfers(&self, wanted: &str) -> Result<Vec<TransferInfo>, ApiError> {
         let relationship = self.find(wanted)?;
-        let Some(spoke) = relationship.spoke() else { return Ok(Vec::new()) };
-        let flying = spoke.progress.flight.read();
-        let mut shown = Vec::new();
-        for side in [Side::Theirs, Side::Ours] {
-            let newest = flying.iter().rev().filter(|file| file.to == side).take(MOST_TRANSFERS);
-            shown.extend(newest.map(|file| TransferInfo {
-                path: path_text(file.path.as_bytes()),
-                direction: if side == Side::Theirs { "up" } else { "down" }.to_owned(),
-                node: spoke.hub_name.clone(),
-                bytes_done: file.done,
-                bytes_total: file.total,
-                finished: file.finished,
-            }));
+        if let Some(spoke) = relationship.spoke() {
+            return Ok(spoke.meter.transfers(&spoke.hub_name));
         }
-        Ok(shown)
+        if let Some(delivery) = relationship.delivery() {
+            return Ok(delivery.meter.transfers(&relationship.hub_name().unwrap_or_default()));
+        }
+        let peers = self.store.peers().list().await.map_err(db)?;
+        let name_of = |key: &PeerKey| {
+            peers.iter().find(|peer| peer.key == *key.as_bytes()).map(|peer| peer.name.clone())
+        };
+        Ok(relationship.members_work.transfers(name_of))
     }
 }
 

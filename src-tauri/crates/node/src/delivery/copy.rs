@@ -2,7 +2,7 @@
 //! lost when the line breaks in between.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::Hooks;
 use super::messages::{Ask, KeyWire, OfferedWire, Reply, Request, ToldWire, pages};
 use crate::api::Event as ApiEvent;
+use crate::back::Back;
 use crate::local::lock;
 use crate::node::Node;
 use crate::record::now_micros;
@@ -29,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const CLOCKS_APART: i64 = 60_000_000;
 
 pub(crate) struct CopyBook {
-    node: Weak<Node>,
+    node: Back<Node>,
     id: Uuid,
     hub: PeerKey,
     me: Party,
@@ -62,7 +63,7 @@ impl CopyBook {
     ) -> Arc<Self> {
         let inner = Inner { book: MemberBook::of(rows), ..Inner::default() };
         Arc::new(CopyBook {
-            node: Arc::downgrade(node),
+            node: Back::to(node),
             id,
             hub,
             me: node.as_party(),

@@ -1,24 +1,25 @@
 //! A user's command as the one who delivers.
 
 use std::os::unix::ffi::OsStrExt as _;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use evenfold_core::delivery::Unit;
 use evenfold_engine::delivery::Executor;
 use evenfold_engine::delivery::command::{Subject, run};
 
+use crate::back::Back;
 use crate::relationship::Relationship;
 use crate::settings::Executor as Setting;
 
 /// Runs the relationship's command for each item.
 pub(super) struct CommandExecutor {
-    relationship: Weak<Relationship>,
+    relationship: Back<Relationship>,
 }
 
 impl CommandExecutor {
     pub(super) fn shared(relationship: &Arc<Relationship>) -> Arc<dyn Executor> {
-        Arc::new(CommandExecutor { relationship: Arc::downgrade(relationship) })
+        Arc::new(CommandExecutor { relationship: Back::to(relationship) })
     }
 }
 

@@ -2,7 +2,7 @@
 //! with growing pauses, killed at their time limit; one that fails or hangs holds up no other.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use evenfold_core::RelPath;
@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::executor::subject;
 use crate::api::ApiError;
+use crate::back::Back;
 use crate::hooks::Asked;
 use crate::local::lock;
 use crate::node::{Node, db};
@@ -36,8 +37,8 @@ const SEEN: &str = "hooks-seen";
 
 /// The hooks of one relationship on this node.
 pub(crate) struct Hooks {
-    node: Weak<Node>,
-    relationship: Weak<Relationship>,
+    node: Back<Node>,
+    relationship: Back<Relationship>,
     me: Party,
     wake: Notify,
     /// How far the ledger was looked through.
@@ -72,8 +73,8 @@ impl Hooks {
         let seen = node.store.settings().get(SEEN, &id.to_string()).await.map_err(db)?;
         let seen = seen.and_then(|text| text.parse().ok()).unwrap_or(0);
         let hooks = Arc::new(Hooks {
-            node: Arc::downgrade(node),
-            relationship: Arc::downgrade(relationship),
+            node: Back::to(node),
+            relationship: Back::to(relationship),
             me: node.as_party(),
             wake: Notify::new(),
             seen: Mutex::new(seen),
@@ -92,8 +93,8 @@ impl Hooks {
     /// The hooks of a relationship that does not deliver; what they are for is found elsewhere.
     pub(crate) fn of_pair(node: &Arc<Node>, relationship: &Arc<Relationship>) -> Arc<Hooks> {
         Arc::new(Hooks {
-            node: Arc::downgrade(node),
-            relationship: Arc::downgrade(relationship),
+            node: Back::to(node),
+            relationship: Back::to(relationship),
             me: node.as_party(),
             wake: Notify::new(),
             seen: Mutex::new(0),
@@ -232,11 +233,7 @@ impl Hooks {
                 pause = pause.min(wait.max(Duration::from_millis(10)));
             } else if busy.len() < AT_ONCE {
                 busy.insert(hook.id.clone());
-                running.spawn(run_one(
-                    Weak::clone(&self.node),
-                    Weak::clone(&self.relationship),
-                    hook.clone(),
-                ));
+                running.spawn(run_one(self.node.clone(), self.relationship.clone(), hook.clone()));
             } else {
                 due += 1;
             }
@@ -254,7 +251,7 @@ impl Hooks {
 }
 
 /// Runs one command and writes down how it ended. Returns its id.
-async fn run_one(node: Weak<Node>, relationship: Weak<Relationship>, hook: HookRun) -> String {
+async fn run_one(node: Back<Node>, relationship: Back<Relationship>, hook: HookRun) -> String {
     let id = hook.id.clone();
     let (Some(node), Some(relationship)) = (node.upgrade(), relationship.upgrade()) else { return id };
     let uuid = relationship.row().id;

@@ -32,11 +32,13 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::api::{ApiError, ErrorCode, WayInfo};
+use crate::back::Back;
 use crate::local::Mark;
 use crate::node::{Node, db};
 use crate::relationship::{Relationship, SystemClock, host_tuning, local_settings, source_of};
 use crate::settings::{Deliver, Executor as ExecutorSetting, Kind, OnError, Settings, Unit};
 use crate::stock;
+use crate::work::Meter;
 
 pub(crate) use copy::CopyBook;
 pub(crate) use hooks::Hooks;
@@ -61,7 +63,7 @@ pub(crate) fn only_reads(row: &RelationshipRow, settings: &Settings) -> bool {
 /// This node's part in a relationship that delivers.
 pub(crate) struct Delivery {
     pub(crate) handle: CourierHandle,
-    pub(crate) progress: Arc<Progress>,
+    pub(crate) meter: Meter,
     pub(crate) book: AnyBook,
     pub(crate) hooks: Arc<Hooks>,
     /// Why the session with the hub does not stand although a connection does.
@@ -142,8 +144,8 @@ impl Node {
                 let hub = PeerKey::from_bytes(hub);
                 let copy = CopyBook::new(self, row.id, hub, rows, Arc::clone(&hooks));
                 let session = session::Session {
-                    node: Arc::downgrade(self),
-                    relationship: Arc::downgrade(relationship),
+                    node: Back::to(self),
+                    relationship: Back::to(relationship),
                     hub,
                     id: row.id,
                     refusal: Arc::clone(&refusal),
@@ -199,7 +201,8 @@ impl Node {
                 link_sender.closed().await;
             }));
         }
-        Ok(Arc::new(Delivery { handle, progress, book, hooks, refusal, renew, tuning, way, tasks }))
+        let meter = Meter::new(progress);
+        Ok(Arc::new(Delivery { handle, meter, book, hooks, refusal, renew, tuning, way, tasks }))
     }
 
     /// Makes a hub's folder that was only read until now one that takes deliveries in.

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::messages::News;
 use super::{Hooks, is_transit};
 use crate::api::Event as ApiEvent;
+use crate::back::Back;
 use crate::local::lock;
 use crate::node::Node;
 use crate::record::now_micros;
@@ -31,8 +32,8 @@ use crate::settings::{Executor, Part, Reserve, Settings};
 const TELL: Duration = Duration::from_millis(15);
 
 pub(crate) struct Office {
-    node: Weak<Node>,
-    relationship: Weak<Relationship>,
+    node: Back<Node>,
+    relationship: Back<Relationship>,
     pub(super) id: Uuid,
     pub(super) me: Party,
     hooks: Arc<Hooks>,
@@ -56,8 +57,8 @@ impl Office {
         let mut ledger = Ledger::default();
         ledger.put(rows.into_iter().map(|row| row.row));
         let office = Arc::new(Office {
-            node: Arc::downgrade(node),
-            relationship: Arc::downgrade(relationship),
+            node: Back::to(node),
+            relationship: Back::to(relationship),
             id: relationship.row().id,
             me: node.as_party(),
             hooks,

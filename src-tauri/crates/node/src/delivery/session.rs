@@ -1,6 +1,6 @@
 //! A member's sessions with the hub's folder: one for each transfer that may run at the same time.
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use evenfold_engine::delivery::Lanes;
@@ -9,6 +9,7 @@ use evenfold_ssh::{Connection, PeerKey};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use crate::back::Back;
 use crate::local::lock;
 use crate::node::Node;
 use crate::relationship::Relationship;
@@ -25,8 +26,8 @@ const MOST_LANES: usize = 8;
 
 /// Keeps sessions whenever a connection stands.
 pub(super) struct Session {
-    pub(super) node: Weak<Node>,
-    pub(super) relationship: Weak<Relationship>,
+    pub(super) node: Back<Node>,
+    pub(super) relationship: Back<Relationship>,
     pub(super) hub: PeerKey,
     pub(super) id: Uuid,
     pub(super) refusal: Arc<Mutex<Option<String>>>,

@@ -21,7 +21,6 @@ use crate::peers::time_text;
 use crate::plans::halt_info;
 use crate::record::now_micros;
 use crate::relationship::Relationship;
-use crate::sync::Meter;
 use crate::text::path_text;
 use crate::versions::rel_path;
 
@@ -275,7 +274,6 @@ impl Node {
             () if lonely => "waiting",
             () => "in-sync",
         };
-        let reading = delivery.progress.read();
         let now = now_micros();
         let known = !matches!(word, "unknown" | "held" | "scanning");
         let theirs = relationship.hub_name().unwrap_or_default();
@@ -301,9 +299,7 @@ impl Node {
                 bytes: open_bytes,
                 oldest_seconds: oldest.map(|since| u64::try_from((now - since) / 1_000_000).unwrap_or(0)),
             }),
-            progress: (state.running > 0)
-                .then(|| Meter::default().read(&delivery.progress))
-                .filter(|_| reading.phase != evenfold_engine::Phase::Idle),
+            progress: (state.running > 0).then(|| delivery.meter.read_unless_idle()).flatten(),
             conflicts: 0,
             problems,
             error: self.delivery_error(relationship, delivery, &state, &hook_state.failing),

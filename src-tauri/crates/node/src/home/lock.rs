@@ -252,10 +252,12 @@ mod tests {
     fn holder_process() {
         let Some(dir) = std::env::var_os("EVENFOLD_TEST_HOLD") else { return };
         let _lock = Home::at(dir.into()).unwrap().lock("run").unwrap();
-        println!("held");
-        // A command that the holder started must not keep the lock.
+        // A command that the holder started must not keep the lock. Between fork and exec it still does, so it has to run
+        // before anybody is told.
         let mut command = Command::new("sleep");
-        command.arg("60").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap().wait().unwrap();
+        let mut running = command.arg("60").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        println!("held");
+        running.wait().unwrap();
     }
 
     #[cfg(unix)]

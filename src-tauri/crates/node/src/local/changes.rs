@@ -14,6 +14,7 @@ use evenfold_fs::replica::{Replica, RootCounters};
 use serde::{Deserialize, Serialize};
 
 use super::{LocalEndpoint, Mark, lock};
+use crate::back::Back;
 use crate::record::now_micros;
 
 /// Scope in the store, by relationship.
@@ -107,7 +108,7 @@ pub(crate) async fn forget(
     store.settings().remove(SCOPE, &relationship.to_string()).await.map(drop)
 }
 
-async fn count(local: std::sync::Weak<LocalEndpoint>) {
+async fn count(local: Back<LocalEndpoint>) {
     loop {
         tokio::time::sleep(COUNT).await;
         let Some(strong) = local.upgrade() else { return };
