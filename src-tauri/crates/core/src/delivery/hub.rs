@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::digest::Digest;
-use crate::entry::Dir;
+use crate::entry::{Dir, Entry};
 use crate::path::RelPath;
 
 use super::ledger::{Key, Ledger, Party, Row};
@@ -88,7 +88,10 @@ pub fn spent_copies(ledger: &Ledger, me: Party, retention: i64, now: i64) -> (Ve
     for (origin, path, version) in versions {
         let rows: Vec<&Row> = ledger.of_version(origin, path, version).collect();
         let counting = rows.iter().copied().filter(|row| row.state != State::Skipped(Skip::Forgotten));
-        match (released(counting, retention), rows.first()) {
+        // What a person forgot for everybody may be offered again soon, and is kept a while for that.
+        let forgotten = || rows.iter().map(|row| row.changed.saturating_add(retention)).max();
+        let at = if counting.clone().next().is_none() { forgotten() } else { released(counting, retention) };
+        match (at, rows.first()) {
             (Some(at), _) if at > now => next = Some(next.map_or(at, |next: i64| next.min(at))),
             (Some(_), Some(first)) => spent.push(Spent {
                 place: first.place.clone(),
@@ -100,6 +103,22 @@ pub fn spent_copies(ledger: &Ledger, me: Party, retention: i64, now: i64) -> (Ve
         }
     }
     (spent, next)
+}
+
+/// Returns what goes with the copy at `place` when the hub `me` drops it, or has put it aside: the highest directory above
+/// it that holds nothing else, or just the copy. An empty directory that stayed would be an item of the hub's own, and
+/// would be delivered to everybody. One that the hub offered itself stays.
+pub fn dropped_with(ledger: &Ledger, me: Party, tree: &Arc<Dir>, place: &RelPath) -> RelPath {
+    let mut top = place.clone();
+    while let Some(parent) = top.parent().filter(|parent| !parent.is_root()) {
+        let Some(Entry::Dir(dir)) = tree.get(&parent) else { break };
+        let holds_more = dir.children().iter().any(|child| top.file_name().as_ref() != Some(&child.name));
+        if holds_more || ledger.of_path(me, &parent).next().is_some() {
+            break;
+        }
+        top = parent;
+    }
+    top
 }
 
 /// Returns the deliveries for which space is held although their origin has been away for longer than `lease`, and when

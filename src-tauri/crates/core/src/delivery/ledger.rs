@@ -170,7 +170,7 @@ impl Ledger {
     }
 
     /// Returns the rows of an origin's path, whatever version and destination.
-    pub fn of_path<'a>(&'a self, origin: Party, path: &'a RelPath) -> impl Iterator<Item = &'a Row> {
+    pub fn of_path<'a>(&'a self, origin: Party, path: &'a RelPath) -> impl Iterator<Item = &'a Row> + Clone {
         let from = Key { origin, path: path.clone(), version: Digest([0; 32]), destination: Party([0; 32]) };
         self.rows
             .range(from..)

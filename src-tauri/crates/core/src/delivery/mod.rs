@@ -16,11 +16,15 @@ mod tests;
 pub mod unit;
 pub mod word;
 
-pub use hub::{Admission, Spent, admit, lapsed, released, spent_copies, stranded, wrong_copies};
+pub use hub::{
+    Admission, Spent, admit, dropped_with, lapsed, released, spent_copies, stranded, wrong_copies,
+};
 pub use ledger::{Key, Ledger, Party, Row};
 pub use member::{MemberBook, Numbered};
 pub use occasion::{Happened, Occasion, id_of, occasions};
-pub use offer::{Answer, Offer, Offered, Room, in_the_way, is_promised, other_names, other_places};
+pub use offer::{
+    Answer, Offer, Offered, Room, in_the_way, is_promised, other_names, other_places, was_delivered,
+};
 pub use plan::{Closing, Plan, Quiet, Resend, Terms, close, due, plan};
 pub use state::{Event, Illegal, Skip, State, Wait};
 pub use unit::{Unit, UnitKind, unit_at, units, version};

@@ -10,7 +10,7 @@ use crate::policy::ConflictRule;
 use super::hub::{Admission, admit};
 use super::ledger::{Key, Ledger, Party, Row};
 use super::state::{Event, Skip, State, Wait};
-use super::unit::{Unit, version};
+use super::unit::{Unit, UnitKind, version};
 
 /// How many other names are tried for something whose name is taken.
 const OTHER_NAMES: u32 = 1000;
@@ -82,6 +82,8 @@ pub struct Offer<'a> {
     pub origin: Party,
     /// What is in the book.
     pub ledger: &'a Ledger,
+    /// What is a unit.
+    pub kind: UnitKind,
     /// What becomes of something else that stands under the name of a unit.
     pub conflict: ConflictRule,
     /// The time.
@@ -218,17 +220,12 @@ impl Offer<'_> {
         let known: Vec<&Row> = self.ledger.of_path(self.origin, &unit.path).collect();
         let present = known.iter().filter(|row| row.gone.is_none() || lands_here);
         let latest = present.max_by_key(|row| (row.delivered, row.since));
-        // A file that is none of those that were put there, nor what is offered, has been edited since.
-        let edited = |path: &RelPath, entry: &Entry| {
-            let stands = version(entry);
-            let same = |row: &&&Row| row.place == *path && Some(row.key.version) == stands;
-            !matches!(entry, Entry::Dir(_))
-                && stands != Some(unit.version)
-                && !known.iter().any(|row| same(&row))
-        };
         if let Some(row) = latest.filter(|row| in_the_way(&row.place, tree).is_none()) {
             let place = &row.place;
-            if !lands_here || !tree.get(place).is_some_and(|entry| edited(place, entry)) {
+            let ours = |entry| {
+                was_delivered(known.iter().copied(), unit.version, place, entry, self.kind, lands_here)
+            };
+            if tree.get(place).is_none_or(ours) {
                 return Some(place.clone());
             }
         }
@@ -255,6 +252,32 @@ impl Offer<'_> {
             }
             _ => other_places(&unit.path, tree).find(|path| free(path)),
         }
+    }
+}
+
+/// Tells whether what stands at a place of the hub was put there for an origin's item, so that `wanted`, a version of that
+/// item, may take its place. `rows` are those of the item. What `lands_here` is in the hands of the hub's users then, who
+/// may have edited it.
+pub fn was_delivered<'a>(
+    rows: impl Iterator<Item = &'a Row> + Clone,
+    wanted: Digest,
+    place: &RelPath,
+    stands: &Entry,
+    kind: UnitKind,
+    lands_here: bool,
+) -> bool {
+    let found = version(stands);
+    let mut there = rows.filter(|row| row.place == *place);
+    let was_put = found == Some(wanted) || there.clone().any(|row| Some(row.key.version) == found);
+    if lands_here {
+        // A file that is none of those that were put there has been edited since. A directory that was put there takes
+        // the next version in, whatever users have added to it.
+        let put = |row: &Row| row.stored || row.delivered.is_some();
+        was_put || (kind == UnitKind::Entry && stands.as_dir().is_some() && there.any(put))
+    } else {
+        // Where the copy was dropped, or none ever came, somebody else has put this there since; but a copy may have
+        // come whose arrival was not written down.
+        there.clone().any(|row| row.stored) || (was_put && there.all(|row| row.released.is_none()))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use evenfold_core::apply::{Outcome, Refusal};
+use evenfold_core::apply::{Batch, Outcome, Refusal};
 use evenfold_core::batch::{Limit, assemble, steps};
 use evenfold_core::delivery::{Unit, version};
 use evenfold_core::edit::{Edit, edit};
@@ -46,15 +46,28 @@ const WHOLE: Limit = Limit { files: u64::MAX, bytes: u64::MAX };
 /// # Errors
 /// Where an endpoint fails; what was accomplished before is found by the next look.
 pub(super) async fn carry(parcels: &[Parcel], way: &Way<'_>) -> Result<Vec<Result<(), Refusal>>, Failure> {
-    let mut changes = Vec::new();
+    // A directory with something in it has a batch of its own: all of it appears, or nothing.
+    let (directories, others): (Vec<&Parcel>, Vec<&Parcel>) = parcels
+        .iter()
+        .partition(|parcel| parcel.unit.entry.as_dir().is_some_and(|dir| !dir.children().is_empty()));
     let mut shells = HashSet::new();
-    for parcel in parcels {
-        changes.extend(missing_parents(&parcel.place, way.to_tree, &mut shells));
-        changes.extend(changes_of(parcel, way.to_tree));
-    }
+    let mut changes_of_all = |parcels: &[&Parcel]| -> Vec<Change> {
+        let mut changes = Vec::new();
+        for parcel in parcels {
+            changes.extend(missing_parents(&parcel.place, way.to_tree, &mut shells));
+            changes.extend(changes_of(parcel, way.to_tree));
+        }
+        changes
+    };
+    let mut parts = vec![(changes_of_all(&others), false)];
+    parts.extend(directories.into_iter().map(|directory| (changes_of_all(&[directory]), true)));
     let mut refused: Vec<(RelPath, Refusal)> = Vec::new();
-    for step in steps(&changes, WHOLE) {
-        let batch = Arc::new(assemble((way.dice)(), step, way.from_tree, way.to_tree, &HashSet::new()));
+    let parts = parts
+        .iter()
+        .flat_map(|(changes, together)| steps(changes, WHOLE).into_iter().map(move |step| (step, *together)));
+    for (step, together) in parts {
+        let batch = assemble((way.dice)(), step, way.from_tree, way.to_tree, &HashSet::new());
+        let batch = Arc::new(Batch { together, ..batch });
         let (report, _) = transfer(&batch, way.from, way.to, way.side, way.progress).await?;
         let paths = batch.moves.iter().map(|step| &step.to).chain(batch.changes.iter().map(|c| &c.path));
         for (path, outcome) in paths.zip(&report.outcomes) {

@@ -227,6 +227,8 @@ pub struct Courier {
     /// Units in transfer, by their path at the origin or, at a destination, their place at the hub.
     in_hand: HashSet<RelPath>,
     transfers: JoinSet<Carried>,
+    /// What commands did and could not be written down yet.
+    unsaid: Vec<Carried>,
     waiters: Vec<Waiter>,
     theirs: Option<Arc<Dir>>,
     looked: bool,
@@ -266,6 +268,7 @@ impl Courier {
             quiet: Quiet::default(),
             in_hand: HashSet::new(),
             transfers: JoinSet::new(),
+            unsaid: Vec::new(),
             waiters: Vec::new(),
             theirs: None,
             looked: false,
@@ -296,7 +299,7 @@ impl Courier {
                     self.state.send_modify(|state| state.paused = true);
                     self.transfers.abort_all();
                     while self.transfers.join_next().await.is_some() {}
-                    self.in_hand.clear();
+                    self.in_hand = self.unsaid.iter().flat_map(|carried| carried.paths.clone()).collect();
                     due = None;
                     continue;
                 }
@@ -378,6 +381,7 @@ impl Courier {
         let on_hub = matches!(self.part, Part::Hub) || self.link_is_idle();
         self.state.send_modify(|state| state.online = on_hub || lanes.is_some());
         self.book.refresh().await?;
+        self.say_again().await?;
         match self.part {
             Part::Destination => self.fetch(full, lanes).await,
             Part::Source | Part::Hub | Part::Host | Part::Command(_) => self.send(full, lanes).await,
@@ -519,19 +523,40 @@ impl Courier {
 
     async fn carried(&mut self, carried: Carried) {
         self.last_progress = Instant::now();
-        for path in &carried.paths {
-            self.in_hand.remove(path);
-        }
         let now = self.clock.now_micros();
         for path in &carried.disturbed {
             self.quiet.disturbed(path, now);
         }
-        if let Some(failed) = carried.failed {
+        if let Some(failed) = &carried.failed {
             tracing::info!(failed, "a transfer failed; it is tried again");
         }
-        if let Err(error) = self.book.tell(carried.told).await {
+        if let Err(error) = self.book.tell(carried.told.clone()).await {
+            tracing::info!(%error, "what was done could not be written down or told");
+            if matches!(self.part, Part::Command(_)) {
+                // Offered again, the command would be run again although it has done its work.
+                self.unsaid.push(carried);
+                return;
+            }
             // The destination's word is kept and told later; what a source did not tell is offered again.
-            tracing::info!(%error, "the hub could not be told what was done");
+        }
+        self.release(&carried);
+    }
+
+    /// Writes down what commands did, where that failed before.
+    async fn say_again(&mut self) -> Result<(), Trouble> {
+        while let Some(carried) = self.unsaid.pop() {
+            if let Err(error) = self.book.tell(carried.told.clone()).await {
+                self.unsaid.push(carried);
+                return Err(error.into());
+            }
+            self.release(&carried);
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, carried: &Carried) {
+        for path in &carried.paths {
+            self.in_hand.remove(path);
         }
     }
 

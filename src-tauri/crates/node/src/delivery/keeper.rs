@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use evenfold_core::apply::{Batch, Outcome};
 use evenfold_core::delivery::{
-    Event, Row, Told, Wait, is_promised, lapsed, spent_copies, stranded, version, word, wrong_copies,
+    Event, Row, Told, Wait, dropped_with, is_promised, lapsed, spent_copies, stranded, version, word,
+    wrong_copies,
 };
 use evenfold_core::snapshot::Extent;
 use evenfold_core::{Change, Digest, Dir, RelPath};
@@ -122,6 +123,7 @@ async fn release(
 ) -> Result<Duration, BookError> {
     let now = now_micros();
     let (spent, at) = spent_copies(&office.ledger(), office.me, retention, now);
+    let mut tree = Arc::clone(tree);
     let mut next = at.map_or(SELDOM, |at| until(at, now)).min(SELDOM);
     for copy in spent {
         if owed_onward(node, relationship, &copy.place, copy.version) {
@@ -129,11 +131,14 @@ async fn release(
             continue;
         }
         let stands = tree.get(&copy.place).filter(|entry| version(entry) == Some(copy.version)).cloned();
-        if let Some(entry) = stands
-            && !drop_copy(relationship, &copy.place, entry).await?
-        {
-            next = next.min(AGAIN);
-            continue;
+        let path = dropped_with(&office.ledger(), office.me, &tree, &copy.place);
+        if let (Some(_), Some(entry)) = (stands, tree.get(&path).cloned()) {
+            if !drop_copy(relationship, &path, entry).await? {
+                next = next.min(AGAIN);
+                continue;
+            }
+            // The next copy may have shared a directory with this one.
+            tree = office.current(relationship).await?.tree;
         }
         let changed = tree.get(&copy.place).is_some_and(|entry| version(entry) != Some(copy.version));
         if changed && copy.alone {
@@ -144,7 +149,7 @@ async fn release(
                 next = next.min(AGAIN);
                 continue;
             }
-            _ = relationship.local.scan(Extent::Paths(vec![copy.place.clone()]), &[]).await;
+            sweep(office, relationship, &copy.place).await?;
         }
         let told = copy.keys.into_iter().map(|key| Told::new(key, Event::Dropped)).collect();
         office.take_word(told).await?;
@@ -166,6 +171,24 @@ fn owed_onward(node: &Arc<Node>, relationship: &Relationship, place: &RelPath, w
         let mut rows = view.ledger.of_version(me, place, wanted).filter(|row| row.counts()).peekable();
         rows.peek().is_none() || rows.any(|row| !row.state.is_final())
     })
+}
+
+/// Drops what is empty now above a copy that was put aside.
+pub(super) async fn sweep(
+    office: &Office,
+    relationship: &Relationship,
+    place: &RelPath,
+) -> Result<(), BookError> {
+    let looked = relationship.local.scan(Extent::Paths(vec![place.clone()]), &[]).await;
+    let (true, Ok(now)) = (is_transit(&relationship.settings()), looked) else { return Ok(()) };
+    let path = dropped_with(&office.ledger(), office.me, &now.tree, place);
+    if path != *place
+        && let Some(entry) = now.tree.get(&path).cloned()
+        && !drop_copy(relationship, &path, entry).await?
+    {
+        tracing::debug!(%path, "something came into a directory that was empty");
+    }
+    Ok(())
 }
 
 /// Deletes a copy for good, if it is still what it was. Tells whether it is gone.

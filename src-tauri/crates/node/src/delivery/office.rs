@@ -19,7 +19,7 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::messages::News;
-use super::{Hooks, is_transit};
+use super::{Hooks, is_transit, keeper, unit_kind};
 use crate::api::Event as ApiEvent;
 use crate::back::Back;
 use crate::local::lock;
@@ -205,12 +205,12 @@ impl Office {
             (self.room(&relationship, &settings).await?, self.current(&relationship).await?.tree)
         };
         let part = Part { ours: "", theirs: "", source: evenfold_core::Side::Theirs, may_write: true };
-        let conflict = settings.conflict_rule(part);
+        let (kind, conflict) = (unit_kind(&settings), settings.conflict_rule(part));
         let mut answers = Vec::with_capacity(units.len());
         let taken = &mut answers;
         self.change(move |ledger| {
             let now = now_micros();
-            let mut offer = Offer { me: self.me, origin, ledger, conflict, now, rows: Vec::new() };
+            let mut offer = Offer { me: self.me, origin, ledger, kind, conflict, now, rows: Vec::new() };
             for unit in units {
                 let answer = if command || here {
                     offer.without_transfer(unit, &destinations, here)
@@ -296,7 +296,7 @@ impl Office {
             Err(error) => return Err(folder_failed(&error)),
         };
         tracing::warn!(path = %row.place, why, "a copy is fetched again");
-        _ = relationship.local.scan(Extent::Paths(vec![row.place.clone()]), &[]).await;
+        keeper::sweep(self, relationship, &row.place).await?;
         self.change(|ledger| word::damaged(ledger, &key, &why, now_micros())).await
     }
 

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use evenfold_core::delivery::{Event, Key, Row, Told, Wait, due, in_the_way, other_places, unit_at, version};
+use evenfold_core::delivery::{
+    Event, Key, Row, Told, UnitKind, Wait, due, in_the_way, other_places, unit_at, version,
+};
 use evenfold_core::policy::{ConflictRule, Side};
 use evenfold_core::snapshot::Extent;
 use evenfold_core::{Dir, Entry, RelPath};
@@ -139,8 +141,15 @@ impl Courier {
             let put =
                 |other: &&Row| other.landed_at.as_ref() == Some(path) && Some(other.key.version) == stands;
             // A file that is none of those that were put there has been edited since: it is a user's now. A folder may
-            // be one that was being changed when this process ended.
-            earlier.iter().any(put) || (matches!(entry, Entry::Dir(_)) && before.as_ref() == Some(path))
+            // be one that was being changed when this process ended, unless another item has come there since.
+            let partly = self.settings.unit == UnitKind::Entry
+                && entry.as_dir().is_some()
+                && before.as_ref() == Some(path)
+                && !view.ledger.rows().any(|other| {
+                    let another = (other.key.origin, &other.key.path) != (key.origin, &key.path);
+                    another && other.key.destination == me && put(&other)
+                });
+            earlier.iter().copied().any(|other| put(&other)) || partly
         };
         let free = |path: &RelPath| match tree.get(path) {
             None => in_the_way(path, tree).is_none(),

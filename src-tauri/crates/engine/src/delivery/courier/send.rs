@@ -5,6 +5,7 @@ use std::sync::Arc;
 use evenfold_core::apply::Refusal;
 use evenfold_core::delivery::{
     Answer, Event, Key, Ledger, Party, State as RowState, Told, Unit, Wait, close, plan, units, version,
+    was_delivered,
 };
 use evenfold_core::policy::Side;
 use evenfold_core::snapshot::{Extent, Snapshot};
@@ -212,6 +213,15 @@ impl Courier {
         let hub = first.scan(Extent::Paths(Vec::new()), &known).await.map_err(theirs)?;
         self.theirs = Some(Arc::clone(&hub.tree));
         let me = self.book.me();
+        let (parcels, taken) = self.free_at_hub(parcels, &hub.tree);
+        if !taken.is_empty() {
+            // The hub finds another place for it.
+            let reason = "something else has taken its place at the hub".to_owned();
+            let stumbled = Event::Stumbled { reason, at: self.retry_at_of(&taken) };
+            let told =
+                taken.iter().map(|parcel| Told::new(any(me, &parcel.unit), stumbled.clone())).collect();
+            self.book.tell(told).await?;
+        }
         let begun: Vec<Told> =
             parcels.iter().map(|parcel| Told::new(any(me, &parcel.unit), Event::Began)).collect();
         self.book.tell(begun).await?;
@@ -238,6 +248,23 @@ impl Courier {
             });
         }
         Ok(())
+    }
+
+    /// Parts what may be put at its place from that whose place something else has taken since it was agreed.
+    fn free_at_hub(&self, parcels: Vec<Parcel>, tree: &Arc<Dir>) -> (Vec<Parcel>, Vec<Parcel>) {
+        let (view, me) = (self.book.view(), self.book.me());
+        parcels.into_iter().partition(|parcel| {
+            let Unit { path, version, .. } = &parcel.unit;
+            let rows = view.ledger.of_path(me, path);
+            // Whether it lands there or passes, only the hub knows for sure, which looked before.
+            let ours = |entry| {
+                [true, false].into_iter().any(|lands_here| {
+                    let (place, kind) = (&parcel.place, self.settings.unit);
+                    was_delivered(rows.clone(), *version, place, entry, kind, lands_here)
+                })
+            };
+            tree.get(&parcel.place).is_none_or(ours)
+        })
     }
 
     fn retry_at_of(&self, group: &[Parcel]) -> i64 {

@@ -128,6 +128,8 @@ impl Hooks {
             (troubled && rng.percent(25), rng.percent(20), rng.below(400))
         };
         if self.host.moment(false).is_err() {
+            // Tried again at once, nothing else would ever get its turn: on a machine that has stopped, until the end.
+            tokio::time::sleep(Duration::from_secs(1)).await;
             return id;
         }
         tokio::time::sleep(Duration::from_millis(millis)).await;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evenfold_core::delivery::{Key, Ledger, Resend, Row, occasions, units, version};
-use evenfold_core::{Digest, Dir, RelPath};
+use evenfold_core::delivery::{Key, Ledger, Party, Resend, Row, UnitKind, occasions, units, version};
+use evenfold_core::{Digest, Dir, Entry, RelPath};
 use evenfold_fs::disk::Kind;
 
 use super::host::{Host, Role, Shared};
@@ -87,14 +87,30 @@ impl Judge {
             if was == is {
                 continue;
             }
-            owned.remove(path);
-            self.made.remove(&(at, path.clone()));
-            if is.is_some_and(|found| found.kind == Kind::Dir) && was.is_none() {
+            let was_theirs = owned.remove(path).is_some();
+            if was.is_some_and(|found| found.kind == Kind::File) && !was_theirs {
+                // A delivery, even where nobody has said yet that it landed.
+                let mut used = Some(path.clone());
+                while let Some(place) = used.filter(|place| !place.is_root()) {
+                    used = place.parent();
+                    self.used.insert((at, place));
+                }
+            }
+            let is_dir = |found: Option<&Found>| found.is_some_and(|found| found.kind == Kind::Dir);
+            if !is_dir(is) {
+                self.made.remove(&(at, path.clone()));
+            } else if was.is_none() {
                 self.made.insert((at, path.clone()));
             }
             if let Some(digest) = is.and_then(|found| found.digest) {
                 self.written.insert(digest);
                 owned.insert(path.clone(), digest);
+            }
+            if host.role == Role::Hub && was.is_some() {
+                // A copy below a folder of theirs goes with it.
+                let passing = rows.iter().filter(|row| row.stored && row.key.origin != host.party);
+                let hit = passing.filter(|row| path.starts_with(&row.place));
+                self.harmed.extend(hit.map(|row| row.place.clone()));
             }
             for row in rows.iter().filter(mine) {
                 let Some(place) = row.landed_at.as_ref().filter(|place| path.starts_with(place)) else {
@@ -224,9 +240,13 @@ impl Judge {
         }
         for ((_, key), (place, round)) in self.gone.iter().filter(|((of, _), _)| *of == at) {
             let again = rows.iter().any(|row| row.key == *key && row.round > *round);
-            let theirs =
-                self.owned.get(&at).is_some_and(|owned| owned.keys().any(|path| path.starts_with(place)));
-            if !again && !theirs && dir.get(place).and_then(version) == Some(key.version) {
+            // Another item may have taken the place that was free again, or have come into a folder there.
+            let another = rows.iter().any(|row| {
+                let here = row.key.destination == key.destination && row.key != *key;
+                here && row.landed_at.as_ref().is_some_and(|at| at.starts_with(place))
+            });
+            let theirs = self.owned_paths(at).iter().any(|path| path.starts_with(place));
+            if !again && !another && !theirs && dir.get(place).and_then(version) == Some(key.version) {
                 let detail = format!("machine {at}: {place} was taken away after its delivery, and is back");
                 return Err(Broken { promise: Promise::Resent, detail });
             }
@@ -249,7 +269,7 @@ impl Judge {
             .map(|(p, _)| p.clone())
             .collect();
         let before = self.dirs.insert(host.at(), tops.clone()).unwrap_or_default();
-        if shared.settings.courier.unit != evenfold_core::delivery::UnitKind::Entry {
+        if shared.settings.courier.unit != UnitKind::Entry {
             return Ok(());
         }
         for path in tops.difference(&before) {
@@ -272,7 +292,12 @@ impl Judge {
             let what = || {
                 format!("{} from {:?} to {:?}", row.key.path, row.key.origin.0[0], row.key.destination.0[0])
             };
-            if row.counts() && (row.state.is_open() || (row.state.is_delivered() && !row.state.is_final())) {
+            // An origin that looks empty proves nothing: what it offered stays, and is tried again.
+            let waits = row.state.is_open() && !row.stored && looks_empty(shared, row.key.origin);
+            if row.counts()
+                && !waits
+                && (row.state.is_open() || (row.state.is_delivered() && !row.state.is_final()))
+            {
                 return Err(format!("{} is {:?}, stored {}", what(), row.state, row.stored));
             }
             if shared.settings.transit && row.stored && row.key.origin != hub.party {
@@ -340,6 +365,16 @@ impl Judge {
                 continue;
             }
             for to in &destinations {
+                // A place that was promised to an origin stays so while that looks empty.
+                let promised = |row: &Row| {
+                    row.key.origin != origin.party
+                        && row.place == unit.path
+                        && row.state.is_open()
+                        && looks_empty(shared, row.key.origin)
+                };
+                if origin.role == Role::Hub && ledger.rows().any(promised) {
+                    continue;
+                }
                 let latest = ledger.latest_delivered(origin.party, &unit.path, to.party);
                 let Some(row) = latest.filter(|row| {
                     row.state.is_final()
@@ -354,17 +389,33 @@ impl Judge {
                 let Some(place) = row.landed_at.clone() else {
                     return Err(format!("nobody knows where {} is on machine {}", unit.path, to.at()));
                 };
-                let stands = {
+                let found = {
                     let state = to.node.machine.lock();
-                    observe(&state.tree, state.tree.root).get(&place).and_then(version)
+                    observe(&state.tree, state.tree.root).get(&place).cloned()
                 };
-                if stands != Some(row.key.version) && !self.used.contains(&(to.at(), place.clone())) {
-                    return Err(format!("machine {} does not hold {} at {place}", to.at(), unit.path));
+                // What was an empty directory may hold other items now.
+                let by_file = shared.settings.courier.unit == UnitKind::File;
+                let both_dirs = unit.entry.as_dir().is_some() && matches!(found, Some(Entry::Dir(_)));
+                let holds = found.as_ref().and_then(version) == Some(row.key.version);
+                if !holds && !(by_file && both_dirs) && !self.used.contains(&(to.at(), place.clone())) {
+                    let found = found.as_ref().and_then(version);
+                    return Err(format!(
+                        "machine {} does not hold {} at {place}, but {found:?}",
+                        to.at(),
+                        unit.path
+                    ));
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Tells whether the folder of an origin holds no unit.
+fn looks_empty(shared: &Shared, origin: Party) -> bool {
+    let Some(host) = shared.hosts().iter().find(|host| host.party == origin) else { return false };
+    let state = host.node.machine.lock();
+    units(&observe(&state.tree, state.tree.root), shared.settings.courier.unit).0.is_empty()
 }
 
 /// Tells whether items of `origin` are owed to `to`.

@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use evenfold_core::apply::Batch;
 use evenfold_core::delivery::{
     Answer, Event, Key, Ledger, Numbered, Offer, Offered, Party, Room, Row, Skip, Told, Unit, Wait,
-    is_promised, lapsed, spent_copies, stranded, version, word, wrong_copies,
+    dropped_with, is_promised, lapsed, spent_copies, stranded, version, word, wrong_copies,
 };
 use evenfold_core::snapshot::Extent;
-use evenfold_core::{Change, Digest, Dir, RelPath};
+use evenfold_core::{Change, Digest, Dir, Entry, RelPath};
 use evenfold_engine::delivery::{Book, BookError, View};
 use evenfold_engine::ports::EndpointError;
 use tokio::sync::{Notify, watch};
@@ -178,8 +178,8 @@ impl Office {
         let taken = &mut answers;
         self.change(|ledger| {
             let now = self.shared.now();
-            let (me, conflict) = (self.me(), settings.courier.conflict);
-            let mut offer = Offer { me, origin, ledger, conflict, now, rows: Vec::new() };
+            let (me, kind, conflict) = (self.me(), settings.courier.unit, settings.courier.conflict);
+            let mut offer = Offer { me, origin, ledger, kind, conflict, now, rows: Vec::new() };
             for unit in units {
                 taken.push(if settings.command || here {
                     offer.without_transfer(unit, &destinations, here)
@@ -239,7 +239,7 @@ impl Office {
             Err(error) => format!("the hub's copy is damaged and could not be put aside: {error}"),
         };
         self.host.moment(false)?;
-        drop(self.current(&Extent::Paths(vec![row.place.clone()])));
+        self.sweep(&row.place)?;
         self.shared.delay().await;
         self.change(|ledger| word::damaged(ledger, &key, &why, self.shared.now())).await
     }
@@ -314,17 +314,17 @@ impl Office {
     async fn release(&self, tree: &Arc<Dir>) -> Result<Duration, BookError> {
         let now = self.shared.now();
         let (spent, at) = spent_copies(&self.ledger(), self.me(), self.shared.settings.retention, now);
+        let mut tree = Arc::clone(tree);
         let mut next = at.map_or(SELDOM, |at| until(at, now));
         for copy in spent {
             let stands = tree.get(&copy.place).filter(|entry| version(entry) == Some(copy.version)).cloned();
-            if let Some(entry) = stands {
-                let change = Change { path: copy.place.clone(), old: Some(entry), new: None };
-                let id = self.shared.dice()();
-                let batch = Batch { id, changes: vec![change], ..Batch::default() };
-                if !self.host.node.drop_for_good(&batch).map_err(|error| folder_failed(&error))? {
+            let path = dropped_with(&self.ledger(), self.me(), &tree, &copy.place);
+            if let (Some(_), Some(entry)) = (stands, tree.get(&path).cloned()) {
+                if !self.drop_copy(path, entry)? {
                     next = next.min(AGAIN);
                     continue;
                 }
+                tree = self.current(&Self::now_shown())?;
             }
             let changed = tree.get(&copy.place).is_some_and(|entry| version(entry) != Some(copy.version));
             if changed && copy.alone {
@@ -333,13 +333,36 @@ impl Office {
                     next = next.min(AGAIN);
                     continue;
                 }
-                drop(self.current(&Extent::Paths(vec![copy.place.clone()])));
+                self.sweep(&copy.place)?;
             }
             self.shared.delay().await;
             let told = copy.keys.into_iter().map(|key| Told::new(key, Event::Dropped)).collect();
             self.take_word(told).await?;
         }
         Ok(next)
+    }
+
+    /// Drops what is empty now above a copy that was put aside.
+    fn sweep(&self, place: &RelPath) -> Result<(), BookError> {
+        let (true, Ok(now)) =
+            (self.shared.settings.transit, self.current(&Extent::Paths(vec![place.clone()])))
+        else {
+            return Ok(());
+        };
+        let path = dropped_with(&self.ledger(), self.me(), &now, place);
+        if path != *place
+            && let Some(entry) = now.get(&path).cloned()
+        {
+            self.drop_copy(path, entry)?;
+        }
+        Ok(())
+    }
+
+    fn drop_copy(&self, path: RelPath, entry: Entry) -> Result<bool, BookError> {
+        let change = Change { path, old: Some(entry), new: None };
+        let id = self.shared.dice()();
+        let batch = Batch { id, changes: vec![change], ..Batch::default() };
+        self.host.node.drop_for_good(&batch).map_err(|error| folder_failed(&error))
     }
 
     async fn leases(&self) -> Result<Duration, BookError> {

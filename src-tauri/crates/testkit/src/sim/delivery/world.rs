@@ -277,7 +277,8 @@ impl World {
                 Err(_) => {}
             }
         }
-        // And nothing more is done.
+        // What only a scheduled look finds is found; after that nothing more is done.
+        self.pass(Duration::from_secs(40)).await?;
         let before = self.effects();
         self.pass(Duration::from_secs(100)).await?;
         let shared = Arc::clone(&self.shared);
@@ -294,11 +295,11 @@ impl World {
         Ok(())
     }
 
-    /// What was done so far to folders and rows.
-    fn effects(&self) -> Vec<(u64, u64)> {
+    /// What was done so far to folders, and to the rows at the hub; a member's copy may still follow them.
+    fn effects(&self) -> Vec<(u64, Option<u64>)> {
         let of = |host: &Arc<Host>| {
             let changes = host.node.machine.lock().changes_of_users;
-            (changes, lock(&host.tables).last())
+            (changes, (host.role == Role::Hub).then(|| lock(&host.tables).last()))
         };
         self.shared.hosts().iter().map(of).collect()
     }
