@@ -113,7 +113,7 @@ pub fn dropped_with(ledger: &Ledger, me: Party, tree: &Arc<Dir>, place: &RelPath
     while let Some(parent) = top.parent().filter(|parent| !parent.is_root()) {
         let Some(Entry::Dir(dir)) = tree.get(&parent) else { break };
         let holds_more = dir.children().iter().any(|child| top.file_name().as_ref() != Some(&child.name));
-        if holds_more || ledger.of_path(me, &parent).next().is_some() {
+        if holds_more || ledger.of_path(me, &parent).any(Row::counts) {
             break;
         }
         top = parent;

@@ -23,7 +23,7 @@ pub use ledger::{Key, Ledger, Party, Row};
 pub use member::{MemberBook, Numbered};
 pub use occasion::{Happened, Occasion, id_of, occasions};
 pub use offer::{
-    Answer, Offer, Offered, Room, in_the_way, is_promised, other_names, other_places, was_delivered,
+    Answer, Offer, Offered, Room, in_the_way, is_promised, other_names, other_places, standing, was_delivered,
 };
 pub use plan::{Closing, Plan, Quiet, Resend, Terms, close, due, plan};
 pub use state::{Event, Illegal, Skip, State, Wait};

@@ -255,6 +255,20 @@ impl Offer<'_> {
     }
 }
 
+/// Returns the places where offered units seem to stand in `tree` already. What was missed by a watcher is looked at again
+/// there before anybody is told that nothing has to be sent.
+pub fn standing(ledger: &Ledger, origin: Party, units: &[Offered], tree: &Arc<Dir>) -> Vec<RelPath> {
+    let mut found = Vec::new();
+    for unit in units {
+        let known = ledger.of_path(origin, &unit.path).map(|row| &row.place);
+        let stands = |place: &&RelPath| tree.get(place).and_then(version) == Some(unit.version);
+        found.extend([&unit.path].into_iter().chain(known).filter(stands).cloned());
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
 /// Tells whether what stands at a place of the hub was put there for an origin's item, so that `wanted`, a version of that
 /// item, may take its place. `rows` are those of the item. What `lands_here` is in the hands of the hub's users then, who
 /// may have edited it.

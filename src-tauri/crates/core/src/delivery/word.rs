@@ -37,6 +37,20 @@ pub fn concerns_folder(told: &[Told]) -> bool {
     told.iter().any(|told| told.event == Event::Stored)
 }
 
+/// Returns the places at the hub `me` where nothing came of what others wanted to send, by what is `told`: folders may have
+/// been made for it.
+pub fn not_arrived(ledger: &Ledger, told: &[Told], me: Party) -> Vec<RelPath> {
+    let failed = told.iter().filter(|told| {
+        matches!(told.event, Event::Stumbled { .. } | Event::GivesUp(_) | Event::Waits(_) | Event::Skips(_))
+    });
+    let keys = failed.flat_map(|told| meant(ledger, &told.key));
+    let rows = keys.filter_map(|key| ledger.get(&key)).filter(|row| row.key.origin != me && !row.stored);
+    let mut places: Vec<RelPath> = rows.map(|row| row.place.clone()).collect();
+    places.sort();
+    places.dedup();
+    places
+}
+
 /// Returns the rows as they shall be after `told`. Events that cannot follow are passed over: somebody else was quicker.
 /// `tree` is the hub's folder, needed where something is said to stand there; `me` is the hub.
 pub fn word(ledger: &Ledger, told: &[Told], me: Party, tree: Option<&Arc<Dir>>, now: i64) -> Vec<Row> {

@@ -77,8 +77,12 @@ pub(super) async fn carry(parcels: &[Parcel], way: &Way<'_>) -> Result<Vec<Resul
             }
         }
     }
-    // What was accomplished is what stands there, not what was intended.
-    let seen = way.to.scan(Extent::Paths(Vec::new()), std::slice::from_ref(way.to_tree)).await;
+    // What was accomplished is what stands there, not what was intended. Where nothing had to be done, a watcher may have
+    // missed that it does not stand there any more: such places are looked at again.
+    let seemed =
+        |parcel: &&Parcel| way.to_tree.get(&parcel.place).and_then(version) == Some(parcel.unit.version);
+    let places = parcels.iter().filter(seemed).map(|parcel| parcel.place.clone()).collect();
+    let seen = way.to.scan(Extent::Paths(places), std::slice::from_ref(way.to_tree)).await;
     let seen = seen.map_err(Failure::Receiver)?;
     let verdict = |parcel: &Parcel| {
         let stands = seen.tree.get(&parcel.place).and_then(version);

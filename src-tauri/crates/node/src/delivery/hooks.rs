@@ -157,6 +157,10 @@ impl Hooks {
             // Nothing is said to be seen before it is asked for, so a start finds it again, too.
             tracing::error!(%error, "hooks could not be asked for; that is tried again");
             lock(&self.unasked).extend(asked);
+            if !rows.is_empty() {
+                // The loop may be waiting for nothing in particular.
+                self.wake.notify_one();
+            }
             return;
         }
         *lock(&self.seen) = newest.max(before);
@@ -222,7 +226,7 @@ impl Hooks {
             }
         };
         let now = now_micros();
-        let mut pause = IDLE;
+        let mut pause = if lock(&self.unasked).is_empty() { IDLE } else { PAUSES.0 };
         let mut due = 0;
         for hook in &pending {
             if busy.contains(&hook.id) {

@@ -1,7 +1,7 @@
 //! The hub's own copies: compared with what was sent, dropped when everybody has had them for long enough, and space that
 //! a vanished source reserved is given back after its lease.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -149,7 +149,7 @@ async fn release(
                 next = next.min(AGAIN);
                 continue;
             }
-            sweep(office, relationship, &copy.place).await?;
+            sweep(office, relationship, vec![copy.place.clone()]).await?;
         }
         let told = copy.keys.into_iter().map(|key| Told::new(key, Event::Dropped)).collect();
         office.take_word(told).await?;
@@ -173,20 +173,29 @@ fn owed_onward(node: &Arc<Node>, relationship: &Relationship, place: &RelPath, w
     })
 }
 
-/// Drops what is empty now above a copy that was put aside.
+/// Drops the directories that are empty now above places where a copy was put aside, or where none came.
 pub(super) async fn sweep(
     office: &Office,
     relationship: &Relationship,
-    place: &RelPath,
+    places: Vec<RelPath>,
 ) -> Result<(), BookError> {
-    let looked = relationship.local.scan(Extent::Paths(vec![place.clone()]), &[]).await;
-    let (true, Ok(now)) = (is_transit(&relationship.settings()), looked) else { return Ok(()) };
-    let path = dropped_with(&office.ledger(), office.me, &now.tree, place);
-    if path != *place
-        && let Some(entry) = now.tree.get(&path).cloned()
-        && !drop_copy(relationship, &path, entry).await?
-    {
-        tracing::debug!(%path, "something came into a directory that was empty");
+    let below: Vec<RelPath> = places.into_iter().filter(|place| place.components().count() > 1).collect();
+    if below.is_empty() || !is_transit(&relationship.settings()) {
+        return Ok(());
+    }
+    let Ok(now) = relationship.local.scan(Extent::Paths(below.clone()), &[]).await else { return Ok(()) };
+    let gone = below.iter().filter(|place| now.tree.get(place).is_none());
+    let emptied: BTreeSet<RelPath> = gone
+        .map(|place| (place, dropped_with(&office.ledger(), office.me, &now.tree, place)))
+        .filter(|(place, top)| *place != top)
+        .map(|(_, top)| top)
+        .collect();
+    for path in emptied {
+        if let Some(entry) = now.tree.get(&path).cloned()
+            && !drop_copy(relationship, &path, entry).await?
+        {
+            tracing::debug!(%path, "something came into a directory that was empty");
+        }
     }
     Ok(())
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use evenfold_core::delivery::{
-    Answer, Event, Key, Ledger, Offer, Offered, Party, Room, Row, Skip, State, Told, Unit, is_promised, word,
+    Answer, Event, Key, Ledger, Offer, Offered, Party, Room, Row, Skip, State, Told, Unit, is_promised,
+    standing, word,
 };
 use evenfold_core::snapshot::{Extent, Snapshot};
 use evenfold_core::{Digest, Dir, RelPath};
@@ -199,11 +200,16 @@ impl Office {
         let destinations = self.destinations(origin).await;
         let command = is_sent_on(&relationship, &settings);
         let here = origin == self.me && !command;
-        let (mut room, tree) = if command || here {
+        let (mut room, mut tree) = if command || here {
             (Room::UNLIMITED, Arc::new(Dir::empty()))
         } else {
             (self.room(&relationship, &settings).await?, self.current(&relationship).await?.tree)
         };
+        let again = standing(&self.ledger(), origin, units, &tree);
+        if !again.is_empty() {
+            let seen = relationship.local.scan(Extent::Paths(again), &[]).await;
+            tree = seen.map_err(|error| folder_failed(&error))?.tree;
+        }
         let part = Part { ours: "", theirs: "", source: evenfold_core::Side::Theirs, may_write: true };
         let (kind, conflict) = (unit_kind(&settings), settings.conflict_rule(part));
         let mut answers = Vec::with_capacity(units.len());
@@ -296,7 +302,7 @@ impl Office {
             Err(error) => return Err(folder_failed(&error)),
         };
         tracing::warn!(path = %row.place, why, "a copy is fetched again");
-        keeper::sweep(self, relationship, &row.place).await?;
+        keeper::sweep(self, relationship, vec![row.place.clone()]).await?;
         self.change(|ledger| word::damaged(ledger, &key, &why, now_micros())).await
     }
 
@@ -309,7 +315,9 @@ impl Office {
         // What is said to stand here is looked at here.
         let concerns_folder = word::concerns_folder(&told);
         let tree = if concerns_folder { Some(self.current(&relationship).await?.tree) } else { None };
-        self.change(|ledger| word::word(ledger, &told, self.me, tree.as_ref(), now_micros())).await
+        let failed = word::not_arrived(&self.ledger(), &told, self.me);
+        self.change(|ledger| word::word(ledger, &told, self.me, tree.as_ref(), now_micros())).await?;
+        keeper::sweep(self, &relationship, failed).await
     }
 
     /// Counts units as delivered to everybody.

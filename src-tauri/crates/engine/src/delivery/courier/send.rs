@@ -83,7 +83,15 @@ impl Courier {
         if self.settings.transit && matches!(self.part, Part::Hub) {
             let me = self.book.me();
             let (passing, left) = (view.ledger.in_transit(me), view.ledger.left_over(me));
-            units.retain(|unit| !passing.contains(&unit.path) && !left.contains(&(&unit.path, unit.version)));
+            // An empty folder may have been made for something that is still to come.
+            let to_come = |unit: &Unit| {
+                let is_folder = unit.entry.as_dir().is_some_and(|dir| dir.children().is_empty());
+                is_folder && passing.iter().any(|place| place.starts_with(&unit.path))
+            };
+            units.retain(|unit| {
+                let is_copy = passing.contains(&unit.path) || left.contains(&(&unit.path, unit.version));
+                !is_copy && !to_come(unit)
+            });
         }
     }
 

@@ -74,6 +74,9 @@ impl Hooks {
         if !written {
             // Nothing is said to be seen before it is asked for.
             *lock(&self.unasked) = asked;
+            if !rows.is_empty() {
+                self.wake.notify_one();
+            }
             return;
         }
         *lock(&self.seen) = newest.max(before);
@@ -92,7 +95,7 @@ impl Hooks {
             // What is looked through again is asked for under the same ids.
             drop(self.host.write(|tables| tables.seen = tables.seen.max(seen)));
             let now = self.shared.now();
-            let mut pause = 3_600_000_000;
+            let mut pause = if lock(&self.unasked).is_empty() { 3_600_000_000 } else { 1_000_000 };
             let pending: Vec<(String, HookRow)> = {
                 let tables = lock(&self.host.tables);
                 let left = tables.hooks.iter().filter(|(id, hook)| !hook.done && !busy.contains(*id));

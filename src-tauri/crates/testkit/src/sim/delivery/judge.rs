@@ -96,6 +96,13 @@ impl Judge {
                     self.used.insert((at, place));
                 }
             }
+            let mut above = path.parent();
+            while let Some(dir) = above.filter(|dir| !dir.is_root()) {
+                above = dir.parent();
+                if before.contains_key(&dir) && !self.made.contains(&(at, dir.clone())) {
+                    self.used.insert((at, dir));
+                }
+            }
             let is_dir = |found: Option<&Found>| found.is_some_and(|found| found.kind == Kind::Dir);
             if !is_dir(is) {
                 self.made.remove(&(at, path.clone()));
@@ -215,15 +222,23 @@ impl Judge {
         }
         let landed = |path: &RelPath| {
             rows.iter().any(|row| {
-                let place =
-                    if row.key.destination == host.party { row.landed_at.as_ref() } else { Some(&row.place) };
-                place.is_some_and(|place| path.starts_with(place) && path != place)
+                // What users put where a copy was that is not written down as dropped is taken for a changed copy.
+                let (place, there) = match row.key.destination == host.party {
+                    true => (row.landed_at.as_ref(), false),
+                    false => (Some(&row.place), host.role == Role::Hub),
+                };
+                place.is_some_and(|place| path.starts_with(place) && (there || path != place))
             })
+        };
+        let delivered = |path: &RelPath, digest: &Digest| {
+            let here = rows.iter().filter(|row| row.key.destination == host.party);
+            here.filter(|row| row.key.version == *digest).any(|row| row.landed_at.as_ref() == Some(path))
         };
         for (path, digest) in self.owned.get(&at).into_iter().flatten() {
             let stands = all.get(path).and_then(|found| found.digest) == Some(*digest);
-            // What users put into a delivered folder goes with it when a newer one comes, and is a version then.
-            let kept = landed(path) && present.contains(digest);
+            // What users put into a delivered folder, or put back as it was delivered, goes when a newer one comes, and
+            // is a version then.
+            let kept = (landed(path) || delivered(path, digest)) && present.contains(digest);
             if !(stands || kept) {
                 let detail = format!("machine {at}: what its user wrote does not stand at {path} any more");
                 return Err(Broken { promise: Promise::Users, detail });

@@ -1,7 +1,7 @@
 //! The hub's book and the keeper of its copies: the decisions are the core's, as in the real node; reading, writing and
 //! telling are simulated, so that the machine can stop between any two of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use evenfold_core::apply::Batch;
 use evenfold_core::delivery::{
     Answer, Event, Key, Ledger, Numbered, Offer, Offered, Party, Room, Row, Skip, Told, Unit, Wait,
-    dropped_with, is_promised, lapsed, spent_copies, stranded, version, word, wrong_copies,
+    dropped_with, is_promised, lapsed, spent_copies, standing, stranded, version, word, wrong_copies,
 };
 use evenfold_core::snapshot::Extent;
 use evenfold_core::{Change, Digest, Dir, Entry, RelPath};
@@ -168,11 +168,15 @@ impl Office {
         let settings = &self.shared.settings;
         let destinations = self.destinations(origin);
         let here = origin == self.me() && !settings.command;
-        let (mut room, tree) = if settings.command || here {
+        let (mut room, mut tree) = if settings.command || here {
             (Room::UNLIMITED, Arc::new(Dir::empty()))
         } else {
             (self.room()?, self.current(&Self::now_shown())?)
         };
+        let again = standing(&self.ledger(), origin, units, &tree);
+        if !again.is_empty() {
+            tree = self.current(&Extent::Paths(again))?;
+        }
         self.shared.delay().await;
         let mut answers = Vec::new();
         let taken = &mut answers;
@@ -239,7 +243,7 @@ impl Office {
             Err(error) => format!("the hub's copy is damaged and could not be put aside: {error}"),
         };
         self.host.moment(false)?;
-        self.sweep(&row.place)?;
+        self.sweep(vec![row.place.clone()])?;
         self.shared.delay().await;
         self.change(|ledger| word::damaged(ledger, &key, &why, self.shared.now())).await
     }
@@ -251,7 +255,9 @@ impl Office {
         let concerns_folder = word::concerns_folder(&told);
         let tree = if concerns_folder { Some(self.current(&Self::now_shown())?) } else { None };
         self.shared.delay().await;
-        self.change(|ledger| word::word(ledger, &told, self.me(), tree.as_ref(), self.shared.now())).await
+        let failed = word::not_arrived(&self.ledger(), &told, self.me());
+        self.change(|ledger| word::word(ledger, &told, self.me(), tree.as_ref(), self.shared.now())).await?;
+        self.sweep(failed)
     }
 
     pub(crate) async fn forget(&self, keys: &[Key]) -> Result<(), BookError> {
@@ -333,7 +339,7 @@ impl Office {
                     next = next.min(AGAIN);
                     continue;
                 }
-                self.sweep(&copy.place)?;
+                self.sweep(vec![copy.place.clone()])?;
             }
             self.shared.delay().await;
             let told = copy.keys.into_iter().map(|key| Told::new(key, Event::Dropped)).collect();
@@ -342,18 +348,23 @@ impl Office {
         Ok(next)
     }
 
-    /// Drops what is empty now above a copy that was put aside.
-    fn sweep(&self, place: &RelPath) -> Result<(), BookError> {
-        let (true, Ok(now)) =
-            (self.shared.settings.transit, self.current(&Extent::Paths(vec![place.clone()])))
-        else {
+    /// Drops the directories that are empty now above places where a copy was put aside, or where none came.
+    fn sweep(&self, places: Vec<RelPath>) -> Result<(), BookError> {
+        let below: Vec<RelPath> = places.into_iter().filter(|place| place.components().count() > 1).collect();
+        if below.is_empty() || !self.shared.settings.transit {
             return Ok(());
-        };
-        let path = dropped_with(&self.ledger(), self.me(), &now, place);
-        if path != *place
-            && let Some(entry) = now.get(&path).cloned()
-        {
-            self.drop_copy(path, entry)?;
+        }
+        let Ok(now) = self.current(&Extent::Paths(below.clone())) else { return Ok(()) };
+        let gone = below.iter().filter(|place| now.get(place).is_none());
+        let emptied: BTreeSet<RelPath> = gone
+            .map(|place| (place, dropped_with(&self.ledger(), self.me(), &now, place)))
+            .filter(|(place, top)| *place != top)
+            .map(|(_, top)| top)
+            .collect();
+        for path in emptied {
+            if let Some(entry) = now.get(&path).cloned() {
+                self.drop_copy(path, entry)?;
+            }
         }
         Ok(())
     }
