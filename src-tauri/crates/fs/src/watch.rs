@@ -11,6 +11,9 @@ use evenfold_core::RelPath;
 pub enum Event {
     /// Something changed at this path: scan it ([`evenfold_core::snapshot::Extent::Paths`]).
     Dirty(RelPath),
+    /// A file was written to and not closed yet. It is dirty when it is closed, which may be never: whoever wants to see
+    /// the files of programs that keep them open scans it when nothing was written for a while.
+    Written(RelPath),
     /// More changed than could be remembered: scan everything.
     Overflow,
     /// Watching does not work (any more) for a part of the root or all of it, and why, with a hint what to do.

@@ -4,7 +4,7 @@
 //! says. The watcher is a hint and the scan the truth: lost reports cost time until the next rescan, nothing
 //! else.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,9 @@ const MOST_MARKS: usize = 8192;
 /// How soon a file that was being written while it was read is looked at again.
 const STILL_CHANGING: Duration = Duration::from_millis(700);
 
+/// A file that a program keeps open is looked at when nothing was written to it for this long.
+const KEPT_OPEN: Duration = Duration::from_secs(3);
+
 /// A running watcher; dropping it stops it.
 pub(crate) struct Watching {
     _watch: Watch,
@@ -41,8 +44,22 @@ impl Drop for Watching {
 #[derive(Default)]
 struct Marks {
     paths: HashSet<RelPath>,
+    /// Files that were written to and not closed yet, and when last. More than can be remembered wait for the rescan.
+    open: HashMap<RelPath, Instant>,
     everything: bool,
     reports: u32,
+}
+
+impl Marks {
+    /// Marks the open files that have been quiet for long enough; returns when to do so again.
+    fn mark_quiet(&mut self, now: Instant) -> Option<Instant> {
+        let quiet = self.open.extract_if(|_, written| *written + KEPT_OPEN <= now);
+        let before = self.paths.len();
+        self.paths.extend(quiet.map(|(path, _)| path));
+        self.reports =
+            self.reports.saturating_add(u32::try_from(self.paths.len() - before).unwrap_or(u32::MAX));
+        self.open.values().min().map(|first| *first + KEPT_OPEN)
+    }
 }
 
 /// Starts to watch; `None` where the system cannot, which leaves the periodic rescan.
@@ -52,9 +69,24 @@ pub(crate) fn start(local: Back<LocalEndpoint>, replica: &Arc<Replica<RealDisk>>
     let (marking, waking) = (Arc::clone(&marks), Arc::clone(&wake));
     let watch = replica.watch(move |event| {
         let mut marks = lock(&marking);
+        if let Event::Written(path) = event {
+            let first = marks.open.is_empty();
+            if marks.open.len() < MOST_MARKS {
+                marks.open.insert(path, Instant::now());
+            }
+            drop(marks);
+            if first {
+                waking.notify_one();
+            }
+            return;
+        }
         marks.reports = marks.reports.saturating_add(1);
         match event {
-            Event::Dirty(path) if marks.paths.len() < MOST_MARKS => _ = marks.paths.insert(path),
+            Event::Written(_) => {}
+            Event::Dirty(path) if marks.paths.len() < MOST_MARKS => {
+                marks.open.remove(&path);
+                marks.paths.insert(path);
+            }
             Event::Dirty(_) | Event::Overflow => marks.everything = true,
             Event::Failed(detail) => {
                 tracing::warn!(
@@ -81,27 +113,22 @@ async fn run(local: Back<LocalEndpoint>, marks: Arc<Mutex<Marks>>, wake: Arc<Not
     let begin = Instant::now();
     let mut debouncer = Debouncer::default();
     let mut again: Option<Instant> = None;
+    let mut quiet_at: Option<Instant> = None;
     loop {
-        match (debouncer.due(), again) {
-            (Some(due), _) => {
-                let wait = due.saturating_sub(begin.elapsed());
-                tokio::select! {
-                    () = wake.notified() => {}
-                    () = tokio::time::sleep(wait) => {}
-                }
+        let due = debouncer.due().map(|due| begin + due);
+        tokio::select! {
+            () = wake.notified() => {}
+            () = until(due.into_iter().chain(quiet_at).min()) => {}
+            () = until(again), if due.is_none() => {
+                again = None;
+                debouncer.report(begin.elapsed());
             }
-            (None, Some(at)) => {
-                tokio::select! {
-                    () = wake.notified() => {}
-                    () = tokio::time::sleep_until(at.into()) => {
-                        again = None;
-                        debouncer.report(begin.elapsed());
-                    }
-                }
-            }
-            (None, None) => wake.notified().await,
         }
-        let reports = std::mem::take(&mut lock(&marks).reports);
+        let reports = {
+            let mut marks = lock(&marks);
+            quiet_at = marks.mark_quiet(Instant::now());
+            std::mem::take(&mut marks.reports)
+        };
         for _ in 0..reports.min(64) {
             debouncer.report(begin.elapsed());
         }
@@ -109,7 +136,11 @@ async fn run(local: Back<LocalEndpoint>, marks: Arc<Mutex<Marks>>, wake: Arc<Not
             continue;
         }
         debouncer.clear();
-        let marked = std::mem::take(&mut *lock(&marks));
+        let marked = {
+            let mut marks = lock(&marks);
+            let open = std::mem::take(&mut marks.open);
+            std::mem::replace(&mut *marks, Marks { open, ..Marks::default() })
+        };
         let extent = if marked.everything {
             Extent::Full
         } else if marked.paths.is_empty() {
@@ -132,5 +163,32 @@ async fn run(local: Back<LocalEndpoint>, marks: Arc<Mutex<Marks>>, wake: Arc<Not
             // next successful look.
             Err(error) => tracing::debug!(%error, "a watched change could not be looked at"),
         }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_are_kept_open_are_looked_at_when_they_are_quiet() {
+        let (quiet, busy) = (RelPath::new(b"log").unwrap(), RelPath::new(b"download").unwrap());
+        let now = Instant::now();
+        let mut marks = Marks::default();
+        marks.open.insert(quiet.clone(), now);
+        marks.open.insert(busy, now + Duration::from_secs(2));
+        assert_eq!(marks.mark_quiet(now + Duration::from_secs(1)), Some(now + KEPT_OPEN));
+        assert!(marks.paths.is_empty());
+        let next = marks.mark_quiet(now + KEPT_OPEN);
+        assert_eq!(next, Some(now + Duration::from_secs(2) + KEPT_OPEN));
+        assert_eq!(marks.paths, HashSet::from([quiet]));
+        assert_eq!(marks.reports, 1);
     }
 }

@@ -126,3 +126,17 @@ fn t22_change_that_no_event_told_is_found_by_the_next_rescan() {
     drop(open);
     pair.until_same();
 }
+
+#[test]
+fn t22_file_that_its_program_keeps_open_is_synced_when_it_is_quiet() {
+    use std::io::Write;
+    let pair = Pair::two_way(start);
+    let mut log = std::fs::File::create(pair.b.join("log")).unwrap();
+    for nth in 0..2 {
+        writeln!(log, "line {nth}").unwrap();
+        let so_far = std::fs::read(pair.b.join("log")).unwrap();
+        eventually("the open file arrives", || {
+            std::fs::read(pair.a.join("log")).is_ok_and(|content| content == so_far)
+        });
+    }
+}

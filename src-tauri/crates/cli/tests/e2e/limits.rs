@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::eventually;
 use crate::common::tree::write;
-use crate::rig::{Pair, REL, noise};
+use crate::rig::{Pair, REL, noise, status};
 
 /// Writes a content at the spoke and returns the seconds until it stands at the hub, and how fast it went in the middle.
 fn push_through(pair: &Pair, name: &str, bytes: usize) -> (f64, f64) {
@@ -40,6 +40,32 @@ fn limit_of_what_is_sent_holds_within_a_tenth_and_is_edited_live() {
     write(&pair.b, "three", noise(3, 20_000_000));
     pair.sync();
     assert!(began.elapsed() < Duration::from_secs(30), "a limit holds that was taken away");
+}
+
+#[test]
+fn hub_and_spoke_say_how_far_a_transfer_is_and_how_fast() {
+    let pair = Pair::by_hand(|_| ());
+    pair.spoke.run(["rel", "edit", REL, "--set", "limit.up=4MB/s"]).ok();
+    // Far more than may be on the way and is counted already.
+    write(&pair.b, "film", noise(9, 24_000_000));
+    std::thread::scope(|scope| {
+        let sync = scope.spawn(|| pair.sync());
+        for node in [&pair.spoke, &pair.hub] {
+            eventually("it says how far it is", || {
+                let told = status(node);
+                let progress = &told["progress"];
+                told["state"] == "syncing"
+                    && progress["bytes_total"] == 24_000_000
+                    && progress["bytes_done"].as_u64() < Some(24_000_000)
+                    && progress["bytes_per_second"].as_u64().is_some_and(|rate| rate > 100_000)
+                    && progress["eta_seconds"].as_u64().is_some_and(|eta| eta > 0)
+            });
+        }
+        sync.join().unwrap();
+    });
+    for node in [&pair.spoke, &pair.hub] {
+        eventually("nothing is under way any more", || status(node)["progress"].is_null());
+    }
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Watching with inotify.
 //!
-//! Plain inotify is used rather than the notify crate, because that one also asks for every `open` and every
-//! `write`: reading a tree to scan it would flood the queue, whose overflow asks for another scan, and programs
-//! that only read would keep waking us up. Watches are added through the descriptor of the very directory, so
+//! Plain inotify is used rather than the notify crate, because that one also asks for every `open`: reading a tree
+//! to scan it would flood the queue, whose overflow asks for another scan, and programs that only read would keep
+//! waking us up. Watches are added through the descriptor of the very directory, so
 //! no flipped link makes us watch elsewhere.
 //!
-//! A file that is being written is reported when it is closed, not when it is created, because until then there
-//! is nothing to be synced.
+//! A file that is being written is dirty when it is closed, not when it is created, because until then there is
+//! mostly nothing to be synced. That it is written to is told, too, for those that are never closed.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,20 +68,25 @@ impl Watcher {
     }
 
     fn receive(&self, reports: Vec<Report>) {
-        let mut dirty = BTreeSet::new();
+        let (mut dirty, mut written) = (BTreeSet::new(), BTreeSet::new());
         for report in reports {
             match report {
                 Report::Overflow => (self.sink)(Event::Overflow),
                 Report::Failed(errno) => (self.sink)(Event::Failed(explain(errno))),
                 Report::Event(kind, dir, name) => {
-                    if let Some(path) = path_of(dir, name.as_deref())
-                        && !self.is_being_written(kind, &path)
-                    {
+                    let Some(path) = path_of(dir, name.as_deref()) else { continue };
+                    if kind.contains(ReadFlags::MODIFY) {
+                        written.insert(path);
+                    } else if !self.is_being_written(kind, &path) {
                         dirty.insert(path);
                     }
                 }
             }
         }
+        written
+            .into_iter()
+            .filter(|path| !dirty.contains(path))
+            .for_each(|path| (self.sink)(Event::Written(path)));
         dirty.into_iter().for_each(|path| (self.sink)(Event::Dirty(path)));
     }
 
@@ -98,6 +103,7 @@ impl Watcher {
     fn add(&self, path: &RelPath) -> Result<(), Errno> {
         let dir = self.disk.handle(&Place::User(path.clone()))?;
         let mut flags = WatchFlags::CLOSE_WRITE
+            | WatchFlags::MODIFY
             | WatchFlags::CREATE
             | WatchFlags::DELETE
             | WatchFlags::MOVE

@@ -12,6 +12,8 @@ struct Watched {
     folder: Folder,
     replica: Replica<RealDisk>,
     events: Receiver<Event>,
+    /// Files that were written to and not closed.
+    written: Receiver<RelPath>,
     _watch: Watch,
 }
 
@@ -24,13 +26,17 @@ impl Watched {
         prepare(&folder);
         let replica = folder.replica();
         let (sender, events) = channel();
+        let (writing, written) = channel();
         let watch = replica
             .watch(move |event| {
-                let _ = sender.send(event);
+                _ = match event {
+                    Event::Written(path) => writing.send(path).is_ok(),
+                    event => sender.send(event).is_ok(),
+                };
             })
             .unwrap();
         full(&replica);
-        Watched { folder, replica, events, _watch: watch }
+        Watched { folder, replica, events, written, _watch: watch }
     }
 
     /// Scans what is called dirty until `expected` holds.
@@ -48,6 +54,7 @@ impl Watched {
                     let extent = match event {
                         Event::Dirty(path) => Extent::Paths(vec![path]),
                         Event::Overflow => Extent::Full,
+                        Event::Written(_) => unreachable!("they have a channel of their own"),
                         Event::Failed(text) => panic!("{text}"),
                     };
                     self.replica.scan(&extent).unwrap();
@@ -169,6 +176,7 @@ fn file_is_told_once_it_is_closed() {
     let w = Watched::new(|_| {});
     let mut file = std::fs::File::create(w.folder.at("growing")).unwrap();
     file.write_all(b"part").unwrap();
+    assert_eq!(w.written.recv_timeout(LIMIT).unwrap(), path("growing"));
     assert_eq!(w.events.recv_timeout(Duration::from_millis(200)), Err(RecvTimeoutError::Timeout));
     drop(file);
     assert_eq!(w.events.recv_timeout(LIMIT).unwrap(), Event::Dirty(path("growing")));

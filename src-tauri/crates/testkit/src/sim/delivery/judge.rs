@@ -189,7 +189,10 @@ impl Judge {
                 let detail = format!("the hub offers {}, which none of its users put there", row.key.path);
                 return Err(Broken { promise: Promise::Mixed, detail });
             }
-            let stands = dir.get(&row.place).and_then(version) == Some(row.key.version);
+            // What was an empty folder may hold copies of other items by now.
+            let is_folder = shared.settings.courier.unit == UnitKind::File
+                && dir.get(&row.place).is_some_and(|entry| entry.as_dir().is_some());
+            let stands = is_folder || dir.get(&row.place).and_then(version) == Some(row.key.version);
             if stands {
                 self.harmed.remove(&row.place);
             } else if row.stored
@@ -411,8 +414,9 @@ impl Judge {
                 // What was an empty directory may hold other items now.
                 let by_file = shared.settings.courier.unit == UnitKind::File;
                 let both_dirs = unit.entry.as_dir().is_some() && matches!(found, Some(Entry::Dir(_)));
-                let holds = found.as_ref().and_then(version) == Some(row.key.version);
-                if !holds && !(by_file && both_dirs) && !self.used.contains(&(to.at(), place.clone())) {
+                let same = found.as_ref().and_then(version) == Some(row.key.version);
+                let holds = same || (by_file && both_dirs);
+                if !holds && !self.used.contains(&(to.at(), place.clone())) {
                     let found = found.as_ref().and_then(version);
                     return Err(format!(
                         "machine {} does not hold {} at {place}, but {found:?}",
