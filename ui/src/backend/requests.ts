@@ -43,6 +43,7 @@ export type Request =
   /** Without an address, every machine on the local network is tried. */
   | { request: 'pair-accept'; code: string; address: string | null }
   | { request: 'peer-list' }
+  | { request: 'peer-add'; fingerprint: string; address: string; name: string | null }
   | { request: 'peer-rename'; peer: string; name: string }
   | { request: 'peer-remove'; peer: string }
   | { request: 'peer-ping'; peer: string }
@@ -165,6 +166,7 @@ export interface ReplyNames {
   'pair-wait': 'paired'
   'pair-accept': 'paired'
   'peer-list': 'peers'
+  'peer-add': 'paired'
   'peer-rename': 'done'
   'peer-remove': 'done'
   'peer-ping': 'ping'

@@ -73,6 +73,15 @@ pub enum Request {
     Nearby,
     /// Lists the pinned peers. Reply: [`Reply::Peers`].
     PeerList,
+    /// Pins the node at an address if its key has this fingerprint; it has to do the same. Reply: [`Reply::Paired`].
+    PeerAdd {
+        /// `SHA256:` and 43 characters.
+        fingerprint: String,
+        /// `host:port`.
+        address: String,
+        /// What it is called here; by its address if absent.
+        name: Option<String>,
+    },
     /// Renames a peer (here only). Reply: [`Reply::Done`].
     PeerRename {
         /// Name or fingerprint.

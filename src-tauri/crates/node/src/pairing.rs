@@ -167,10 +167,21 @@ impl Node {
         if let Some(middle) = paired.remote.middle() {
             addresses.push(addresses::through(&middle));
         }
+        let name = self.pin_key(key, &paired.introduction.name, addresses).await?;
+        Ok(Paired { name, fingerprint: key.fingerprint(), check: paired.check, share })
+    }
+
+    /// Pins a key, and returns the name that its node has here: that by which it is known, or what is free.
+    async fn pin_key(
+        self: &Arc<Self>,
+        key: PeerKey,
+        wanted: &str,
+        addresses: Vec<String>,
+    ) -> Result<String, ApiError> {
         let known = self.store.peers().get(key.as_bytes()).await.map_err(db)?;
         let name = match &known {
             Some(peer) => peer.name.clone(),
-            None => self.free_peer_name(&paired.introduction.name).await?,
+            None => self.free_peer_name(wanted).await?,
         };
         let row = PeerRow {
             key: *key.as_bytes(),
@@ -185,7 +196,44 @@ impl Node {
         self.network.pins.add(key);
         self.network.keep(key, row.addresses, false);
         self.tell(Event::Peers);
-        Ok(Paired { name, fingerprint: key.fingerprint(), check: paired.check, share })
+        Ok(name)
+    }
+
+    /// Pins the node at an address, if it shows the key of which somebody was told the fingerprint.
+    pub(crate) async fn peer_add(
+        self: &Arc<Self>,
+        fingerprint: &str,
+        address: &str,
+        name: Option<&str>,
+    ) -> Result<Paired, ApiError> {
+        if !fingerprint.strip_prefix("SHA256:").is_some_and(|rest| rest.len() == 43) {
+            let message = format!("'{fingerprint}' is no fingerprint: SHA256: and 43 characters");
+            let hint = "'evenfold node show' on the other machine prints it";
+            return Err(ApiError::new(ErrorCode::Usage, message).with_hint(hint));
+        }
+        if let Some(name) = name.filter(|name| !crate::config::valid_name(name)) {
+            let message = format!("'{}' cannot be the name of a machine", name.escape_debug());
+            let hint = "use up to 48 letters, digits, '-', '_' and '.', beginning with a letter or digit";
+            return Err(ApiError::new(ErrorCode::Usage, message).with_hint(hint));
+        }
+        let address = addresses::with_port(address);
+        let identity = Arc::clone(&self.network.identity);
+        let shown = evenfold_ssh::host_key(&address, identity, self.network.limits.clone()).await;
+        let key = shown.map_err(|error| {
+            ApiError::new(ErrorCode::Unreachable, format!("{error}; nothing was paired"))
+                .with_hint("is the daemon running there, and is the address right?")
+        })?;
+        if key.fingerprint() != fingerprint {
+            let message =
+                format!("{address} has the key {}, not {fingerprint}; nothing was paired", key.fingerprint());
+            let hint = "another machine has this address, or the fingerprint is not that of its node: compare it with \
+                        'evenfold node show' there";
+            return Err(failed(message).with_hint(hint));
+        }
+        let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+        let name =
+            self.pin_key(key, name.unwrap_or(host.trim_matches(['[', ']'])), vec![address.clone()]).await?;
+        Ok(Paired { name, fingerprint: key.fingerprint(), check: String::new(), share: None })
     }
 
     async fn free_peer_name(&self, wanted: &str) -> Result<String, ApiError> {

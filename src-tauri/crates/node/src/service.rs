@@ -27,6 +27,9 @@ impl Service for NodeService {
             }
             Request::Nearby => Reply::Nearby(node.nearby().await?),
             Request::PeerList => Reply::Peers(node.peer_list().await?),
+            Request::PeerAdd { fingerprint, address, name } => {
+                Reply::Paired(node.peer_add(&fingerprint, &address, name.as_deref()).await?)
+            }
             Request::PeerRename { peer, name } => done(node.peer_rename(&peer, &name).await)?,
             Request::PeerVia { peer, middle } => done(node.peer_via(&peer, middle.as_deref()).await)?,
             Request::PeerRemove { peer } => done(node.peer_remove(&peer).await)?,

@@ -117,6 +117,27 @@ pub async fn dial(
     }))
 }
 
+/// Returns the key of the node that answers at an address, so that it can be compared with what a person was told of it.
+/// Nothing but the key exchange takes place.
+///
+/// # Errors
+/// See [`DialError`]; also where the node at the address is this one.
+pub async fn host_key(addr: &str, identity: Arc<Identity>, limits: Limits) -> Result<PeerKey, DialError> {
+    let ours = identity.key();
+    // Our own key is nobody else's: whatever is shown ends the attempt as soon as it is seen.
+    match dial(&[addr.to_owned()], identity, &ours, limits).await {
+        Err(DialError::HostKeyChanged { actual, .. }) => Ok(actual),
+        Err(DialError::Refused { addr }) => {
+            Err(DialError::Unreachable { why: format!("{addr} is this node itself") })
+        }
+        Err(error) => Err(error),
+        Ok(connection) => {
+            connection.close("not a peer");
+            Err(DialError::Unreachable { why: format!("{addr} is this node itself") })
+        }
+    }
+}
+
 /// Connects to the peer that holds the `expected` key over a stream that the node `middle` passes on to it.
 ///
 /// That node sees what any router sees: encrypted bytes, their number and when they travel.

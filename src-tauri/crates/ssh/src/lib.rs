@@ -51,7 +51,7 @@ mod strict;
 mod transport;
 
 pub use connection::Connection;
-pub use dial::{DialError, dial, dial_through};
+pub use dial::{DialError, dial, dial_through, host_key};
 pub use identity::{Identity, IdentityError};
 pub use key::{ParsePeerKeyError, PeerKey};
 pub use limits::Limits;

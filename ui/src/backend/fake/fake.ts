@@ -85,6 +85,10 @@ class Fake implements Backend {
         return reply('offer', { code: '4-lantern-otter', addresses: world.node.addresses, expires_at: new Date(present + request.minutes * 60_000).toISOString() })
       case 'pair-wait':
         throw new BackendError({ code: 'timeout', message: 'nobody took the code yet', hint: null })
+      case 'peer-add':
+        world.peers.push({ ...peer(9, request.name ?? 'attic'), fingerprint: request.fingerprint })
+        this.#tell({ event: 'peers' })
+        return reply('paired', { name: request.name ?? 'attic', fingerprint: request.fingerprint, check: '', share: null })
       case 'pair-accept':
         if (request.code !== '7-copper-heron') {
           throw new BackendError({ code: 'pairing-failed', message: 'the code is wrong, used, or expired; nothing was changed', hint: 'ask for a new code on the other machine' })

@@ -97,6 +97,23 @@ pub(crate) enum PeerCommand {
         /// Name or fingerprint
         peer: String,
     },
+    /// Pair by fingerprint: accept the node at an address if it has this key
+    #[command(after_help = "\
+Example, for a machine that says 'SHA256:TgXT…' on 'evenfold node show':
+  evenfold peer add SHA256:TgXTmRQtqMfjfO0SlAHkoZPeuJyqMPeLdPnUevBEVgg nas.example:22722 --name nas
+
+The other node has to add this one in the same way; then each lets the other in. Nothing is paired where the key is \
+another one. A code does all of this in one step: 'evenfold pair offer'.")]
+    Add {
+        /// Fingerprint of the other node, as 'evenfold node show' prints it there
+        fingerprint: String,
+        /// Where that node listens
+        #[arg(value_name = "ADDR:PORT")]
+        address: String,
+        /// What it is called here; otherwise by its address
+        #[arg(long)]
+        name: Option<String>,
+    },
     /// Give a peer another name, on this node only
     #[command(after_help = "Example:\n  evenfold peer rename nas attic")]
     Rename {

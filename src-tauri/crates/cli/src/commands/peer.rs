@@ -40,6 +40,17 @@ pub(crate) async fn run(context: &mut Context, command: PeerCommand) -> Result<E
             let found = find(peers, &peer)?;
             if context.out.is_json() { context.out.document(&found)? } else { show(context, &found)? }
         }
+        PeerCommand::Add { fingerprint, address, name } => {
+            let paired = ask!(engine, Request::PeerAdd { fingerprint, address, name }, Paired)?;
+            if context.out.is_json() {
+                context.out.document(&paired)?;
+            } else {
+                let node = ask!(engine, Request::NodeShow, Node)?;
+                note(format!("{} is let in now. It has to let this node in, too: there,", paired.name));
+                let address = node.addresses.first().map_or("ADDR:PORT", String::as_str);
+                context.out.line(format!("  evenfold peer add {} {address}", node.fingerprint))?;
+            }
+        }
         PeerCommand::Rename { peer, name } => {
             engine.ask(Request::PeerRename { peer: peer.clone(), name: name.clone() }).await?;
             note(format!("{peer} is now called {name} on this node."));

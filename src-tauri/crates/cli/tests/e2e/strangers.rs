@@ -39,6 +39,32 @@ fn t33_pairing_without_an_offer_is_refused() {
 }
 
 #[test]
+fn fingerprints_pair_when_both_sides_compared_them_and_only_then() {
+    let (hub, spoke) = (TestNode::start("desk"), TestNode::start("laptop"));
+    let fingerprint =
+        |node: &TestNode| node.json(["node", "show"])["fingerprint"].as_str().unwrap().to_owned();
+    let (of_hub, of_spoke) = (fingerprint(&hub), fingerprint(&spoke));
+    // The right address with another machine's key, an address of one's own, no fingerprint at all.
+    let refused = spoke.run(["peer", "add", &of_spoke, hub.address()]).exits(1);
+    assert!(
+        refused.stderr.contains(&of_hub) && refused.stderr.contains("nothing was paired"),
+        "{refused:#?}"
+    );
+    let oneself = spoke.run(["peer", "add", &of_spoke, spoke.address()]).exits(1);
+    assert!(oneself.stderr.contains("this node itself"), "{oneself:#?}");
+    spoke.run(["peer", "add", "SHA256:short", hub.address()]).exits(2);
+    assert_eq!((peers(&hub), peers(&spoke)), (0, 0));
+
+    let added = spoke.run(["peer", "add", &of_hub, hub.address(), "--name", "desk"]).ok();
+    assert!(added.stdout.contains(&format!("evenfold peer add {of_spoke}")), "{added:#?}");
+    // One side is not enough.
+    spoke.run(["peer", "ping", "desk"]).exits(1);
+    hub.run(["peer", "add", &of_spoke, spoke.address(), "--name", "laptop"]).ok();
+    spoke.run(["peer", "ping", "desk"]).ok();
+    hub.run(["peer", "ping", "laptop"]).ok();
+}
+
+#[test]
 fn t33_unknown_key_gets_nothing() {
     let (hub, spoke) = paired();
     let folder = hub.folder("a");

@@ -40,7 +40,7 @@ pub struct Paired {
     pub name: String,
     /// Fingerprint of its key.
     pub fingerprint: String,
-    /// The short check that both sides show.
+    /// The short check that both sides show; empty where keys were compared instead.
     pub check: String,
     /// What the offering side shares through this code, if anything.
     pub share: Option<String>,
