@@ -24,8 +24,8 @@ async function wizardTo(page: Page, step: 'kind' | 'preview') {
   await page.getByRole('button', { name: 'Next' }).click()
   if (step === 'preview') {
     await page.getByRole('button', { name: 'Next' }).click()
-    await page.getByText('Nothing is written').waitFor()
-    await page.waitForTimeout(700)
+    await page.getByText('Nothing is written before').waitFor()
+    await page.getByText('Nothing is left out.').first().waitFor()
   }
 }
 
@@ -81,6 +81,16 @@ export const looks: Look[] = [
   { name: 'now-conflict', query: 'scenario=conflicts', route: '/relationships/Code/now', says: ['14 files were changed on two machines.'] },
   { name: 'now-manual', query: 'scenario=manual', route: '/relationships/Notes/now', says: ['Fetch', '7 paths differ.'] },
   { name: 'now-manual-sent', query: 'scenario=manual', route: '/relationships/Notes/now', before: click('Send'), says: ['Notes: 7 changes sent.'] },
+  { name: 'home-hub', query: 'scenario=hub', route: '/relationships', says: ['35% · 61.4 MB/s · about 1 minute left', 'Needs you'] },
+  { name: 'now-hub', query: 'scenario=hub', route: photos, says: ['2.3 GB of 6.4 GB', 'to laptop', 'from nas', 'connected through nas', 'may only read', 'away, last seen'] },
+  { name: 'now-hub-even', query: 'scenario=hub', route: '/relationships/Papers/now', says: ['Even on all 3 machines.'] },
+  { name: 'now-hub-held', query: 'scenario=hub', route: '/relationships/Mail/now', says: ['Held until somebody has looked on another machine.', 'decide on laptop'] },
+  { name: 'now-host', query: 'scenario=host', route: '/relationships/Notes/now', says: ['server with SSH'] },
+  { name: 'now-warning', query: 'scenario=warnings', route: photos, says: ['what was synced stays synced', 'Needs you'] },
+  { name: 'now-warning-busy', query: 'scenario=warnings', route: '/relationships/Code/now', says: ['2 files were changed', '42 s behind', 'Catching up'] },
+  { name: 'needs-you-warnings', query: 'scenario=warnings', route: '/needs-you', says: ['goes on, but needs a look'] },
+  { name: 'machines-ways', query: 'scenario=hub', route: '/machines', says: ['Connected through nas', 'Version 0.1.0'] },
+  { name: 'machines-clock', query: 'scenario=warnings', route: '/machines', says: ['Its clock is 42 seconds behind this machine’s.'] },
   { name: 'now-gone', query: 'scenario=in-sync', route: '/relationships/nothing/now', says: ['not here any more'] },
   { name: 'relationship-settings', query: 'scenario=in-sync', route: '/relationships/Photos/settings', says: ['What takes part'] },
   {
