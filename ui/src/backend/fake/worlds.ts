@@ -13,6 +13,7 @@ import type {
   RelationshipStatus,
   Role,
   Setting,
+  WayInfo,
 } from '../types'
 
 export interface World {
@@ -113,7 +114,7 @@ function relationship(
   name: string,
   kind: Kind,
   folder: string,
-  others: { node: string; path?: string; online?: boolean; role?: EndpointStatus['role']; access?: string; through?: string }[],
+  others: { node: string; path?: string; online?: boolean; role?: EndpointStatus['role']; access?: string; way?: WayInfo }[],
   change: Change = {},
 ): RelationshipStatus {
   const id = `00000000-0000-4000-8000-${String(world.statuses.length + 1).padStart(12, '0')}`
@@ -126,7 +127,7 @@ function relationship(
     online: other.online ?? true,
     last_seen: (other.online ?? true) ? ago(0) : ago(3 * hour),
     ...(other.access ? { access: other.access } : {}),
-    ...(other.through ? { way: { kind: 'through', note: other.through } } : {}),
+    ...(other.way ? { way: other.way } : {}),
   }))
   const status: RelationshipStatus = {
     id,
@@ -445,7 +446,7 @@ export const scenarios: Record<string, () => World> = {
     world.peers = [peer(0, 'nas'), { ...peer(1, 'laptop'), addresses: ['via:nas'], way: { kind: 'through', note: 'nas' } }, peer(2, 'studio', false)]
     const members = [
       { node: 'nas', path: '/srv/photos', role: 'spoke' as const },
-      { node: 'laptop', path: '/home/ada/Pictures', role: 'spoke' as const, through: 'nas' },
+      { node: 'laptop', path: '/home/ada/Pictures', role: 'spoke' as const, way: { kind: 'through', note: 'nas' } },
       { node: 'studio', path: '/Users/ada/Photos', role: 'spoke' as const, online: false, access: 'read' },
     ]
     relationship(world, 'Photos', 'two-way', '/srv/share/photos', members, {
@@ -473,8 +474,8 @@ export const scenarios: Record<string, () => World> = {
   /** The other side is a server that runs nothing but SSH. */
   host() {
     const world = blank()
-    relationship(world, 'Website', 'mirror', '/home/ada/site', [{ node: 'www.example.org', path: '/var/www/html', role: 'destination' }])
-    relationship(world, 'Notes', 'two-way', '/home/ada/notes', [{ node: 'nas.local', path: '/srv/notes', role: 'host' }])
+    relationship(world, 'Website', 'mirror', '/home/ada/site', [{ node: 'www.example.org', path: '/var/www/html', role: 'destination', way: { kind: 'evenfold', note: 'Evenfold 0.1.0 there' } }])
+    relationship(world, 'Notes', 'two-way', '/home/ada/notes', [{ node: 'nas.local', path: '/srv/notes', role: 'host', way: { kind: 'sftp', note: 'there is no program \'evenfold\' on nas.local' } }])
     return world
   },
   /** Syncing goes on, but something beside it failed. */

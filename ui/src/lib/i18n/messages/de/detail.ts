@@ -101,6 +101,8 @@ export const detail: Record<keyof typeof en, string> = {
   'now.awayNever': 'noch nie gesehen',
   'now.here': 'dieser Rechner',
   'now.through': 'verbunden über {machine}',
+  'now.sftp': 'verbunden über SFTP',
+  'now.ssh': 'verbunden über SSH',
   'now.readOnly': 'darf nur lesen',
   'now.role.hub': 'Mitte',
   'now.role.spoke': 'Mitglied',

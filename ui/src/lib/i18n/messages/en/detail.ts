@@ -99,6 +99,8 @@ export const detail = {
   'now.awayNever': 'never seen',
   'now.here': 'this machine',
   'now.through': 'connected through {machine}',
+  'now.sftp': 'connected over SFTP',
+  'now.ssh': 'connected over SSH',
   'now.readOnly': 'may only read',
   'now.role.hub': 'hub',
   'now.role.spoke': 'member',
