@@ -1,6 +1,7 @@
 // What a row of the list says about a relationship, in words.
 
 import type { RelationshipStatus } from '../backend/types'
+import { isDelivering } from './deliveries'
 import { bytes, clock, duration, moment, percent, rate, relative } from './format'
 import { t } from './i18n/i18n.svelte'
 import { isKeyChanged, lookOf, warningOf } from './status'
@@ -59,7 +60,7 @@ export function noteOf(status: RelationshipStatus, now: number): string | null {
     case 'waiting':
       return t('row.nobody')
     case 'attention':
-      if (status.problems > 0) return t('row.problems', { n: status.problems })
+      if (status.problems > 0) return t(isDelivering(status.kind) ? 'row.stuck' : 'row.problems', { n: status.problems })
       return capital(warningOf(status)?.message ?? '', names) || null
     case 'unknown':
       return status.unknown_since ? t('row.unknownSince', { time: moment(status.unknown_since) }) : null

@@ -478,6 +478,24 @@ export const scenarios: Record<string, () => World> = {
     relationship(world, 'Notes', 'two-way', '/home/ada/notes', [{ node: 'nas.local', path: '/srv/notes', role: 'host', way: { kind: 'sftp', note: 'there is no program \'evenfold\' on nas.local' } }])
     return world
   },
+  /** Items are delivered: some wait, some travel, all have arrived. */
+  deliveries() {
+    const world = blank()
+    const hub = [{ node: 'nas', path: '/srv/relay/scans' }]
+    relationship(world, 'Scans', 'relay', '/srv/scans', hub, {
+      state: 'differs',
+      problems: 3,
+      drift: { files: 6, bytes: 12_900_000, oldest_seconds: 12_000 },
+      deliveries: { settling: 1, transferring: 1, verifying: 1, waiting: 1, retrying: 1, quarantined: 1, released: 42 },
+    })
+    relationship(world, 'Invoices', 'relay', '/srv/invoices', hub, {
+      state: 'differs',
+      drift: { files: 3, bytes: 6_400_000, oldest_seconds: 90 },
+      deliveries: { settling: 1, transferring: 1, verifying: 1, released: 42 },
+    })
+    relationship(world, 'Films', 'send-once', '/srv/films', hub, { deliveries: { released: 42 } })
+    return world
+  },
   /** Syncing goes on, but something beside it failed. */
   warnings() {
     const world = blank()
