@@ -25,6 +25,14 @@ export type RelationshipState =
 
 export type Role = 'hub' | 'spoke' | 'source' | 'destination'
 
+/** How another machine is reached, where that is more than a plain connection between two nodes. */
+export interface WayInfo {
+  /** `evenfold` or `sftp` for a host with SSH; `direct` or `through` for a node. */
+  kind: string
+  /** More of it, for people; for `through` the machine in between. */
+  note: string | null
+}
+
 export interface Join {
   peer: string | null
   share: string | null
@@ -130,6 +138,8 @@ export interface PeerInfo {
   relationships: string[]
   /** How far its clock is ahead of ours, in seconds, where it was measured. */
   clock_offset_seconds?: number | null
+  /** How it is connected now, if it is. */
+  way?: WayInfo | null
 }
 
 export interface Ping {
@@ -215,9 +225,13 @@ export interface Progress {
 
 export interface EndpointStatus extends Partial<PathText> {
   node: string
-  role: Role
+  /** `host`: it runs nothing but SSH. */
+  role: Role | 'host'
   online: boolean
   last_seen: string | null
+  way?: WayInfo | null
+  /** What it may do with the hub's folder, where that is known and not the same for all. */
+  access?: string | null
 }
 
 export interface RelationshipStatus {

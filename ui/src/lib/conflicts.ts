@@ -4,7 +4,7 @@ import type { ConflictInfo, ConflictVersion, PeerInfo } from '../backend/types'
 import { split } from './paths'
 
 /** Clocks further apart than this make "newest" a guess. */
-const trusted = 5
+export const trusted = 5
 
 /** Index of the newest version; null where times are missing or equal. */
 export function newest(versions: ConflictVersion[]): number | null {

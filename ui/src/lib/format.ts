@@ -68,6 +68,14 @@ export function duration(seconds: number, style: 'short' | 'long' = 'long'): str
   }).format(value)
 }
 
+const lengths: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 }
+
+/** A length of time as settings write it, such as "30d", in words; anything else stays as it is. */
+export function spoken(setting: string): string {
+  const [, value, unit] = /^(\d+)([smhdw])$/.exec(setting) ?? []
+  return value && unit ? duration(Number(value) * (lengths[unit] ?? 0)) : setting
+}
+
 /** "3 hours ago", "in 5 minutes". */
 export function relative(time: string, now = Date.now()): string {
   const seconds = (Date.parse(time) - now) / 1000

@@ -1,7 +1,7 @@
 // What waits for a person, across relationships, worst first.
 
 import type { RelationshipStatus } from '../backend/types'
-import { isKeyChanged, lookOf } from './status'
+import { isKeyChanged, lookOf, warningOf } from './status'
 
 export type Need =
   | { kind: 'key'; status: RelationshipStatus }
@@ -9,8 +9,9 @@ export type Need =
   | { kind: 'approval'; status: RelationshipStatus }
   | { kind: 'conflicts'; status: RelationshipStatus }
   | { kind: 'problems'; status: RelationshipStatus }
+  | { kind: 'warning'; status: RelationshipStatus }
 
-const order: Need['kind'][] = ['key', 'stopped', 'approval', 'conflicts', 'problems']
+const order: Need['kind'][] = ['key', 'stopped', 'approval', 'conflicts', 'problems', 'warning']
 
 /** Every cause is listed, not only the worst of each relationship. */
 export function needsFrom(all: RelationshipStatus[]): Need[] {
@@ -23,6 +24,7 @@ export function needsFrom(all: RelationshipStatus[]): Need[] {
     else if (look === 'error') needs.push({ kind: 'stopped', status })
     if (status.conflicts > 0) needs.push({ kind: 'conflicts', status })
     if (status.problems > 0) needs.push({ kind: 'problems', status })
+    if (warningOf(status) && status.state !== 'paused') needs.push({ kind: 'warning', status })
   }
   return needs.sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind))
 }

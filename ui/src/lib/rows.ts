@@ -1,9 +1,10 @@
 // What a row of the list says about a relationship, in words.
 
 import type { RelationshipStatus } from '../backend/types'
+import { isDelivering } from './deliveries'
 import { bytes, clock, duration, moment, percent, rate, relative } from './format'
 import { t } from './i18n/i18n.svelte'
-import { isKeyChanged, lookOf } from './status'
+import { isKeyChanged, lookOf, warningOf } from './status'
 
 /** The other machines that are away, or all others if none is known to be. */
 function awayOf(status: RelationshipStatus): RelationshipStatus['endpoints'] {
@@ -43,8 +44,9 @@ export function noteOf(status: RelationshipStatus, now: number): string | null {
   const look = lookOf(status)
   const away = awayOf(status)[0]
   if (isKeyChanged(status)) return t('row.keyChanged', { machine: away?.node ?? '' })
-  if (status.halt) return capital(status.halt.message)
-  if (look === 'error' && status.error) return capital(status.error.message)
+  const names = status.endpoints.map((endpoint) => endpoint.node)
+  if (status.halt) return capital(status.halt.message, names)
+  if (look === 'error' && status.error) return capital(status.error.message, names)
   switch (look) {
     case 'offline': {
       if (!away) return null
@@ -58,7 +60,8 @@ export function noteOf(status: RelationshipStatus, now: number): string | null {
     case 'waiting':
       return t('row.nobody')
     case 'attention':
-      return status.problems > 0 ? t('row.problems', { n: status.problems }) : null
+      if (status.problems > 0) return t(isDelivering(status.kind) ? 'row.stuck' : 'row.problems', { n: status.problems })
+      return capital(warningOf(status)?.message ?? '', names) || null
     case 'unknown':
       return status.unknown_since ? t('row.unknownSince', { time: moment(status.unknown_since) }) : null
     default:
@@ -89,6 +92,9 @@ export function verifiedText(status: RelationshipStatus): string {
   return today ? clock(status.verified_at) : moment(status.verified_at)
 }
 
-export function capital(text: string): string {
+/** Begins a sentence with a capital, but leaves a machine its name. */
+export function capital(text: string, names: string[] = []): string {
+  const isName = (name: string) => text.startsWith(name) && !/^[\p{L}\p{N}_.-]*[\p{L}\p{N}]/u.test(text.slice(name.length))
+  if (names.some((name) => name !== '' && isName(name))) return text
   return text.charAt(0).toLocaleUpperCase() + text.slice(1)
 }

@@ -1,7 +1,7 @@
 // The one truth for status: what the window, the list and the summary say about a relationship follows from here.
 // Green only when all endpoints were compared by digest, are equal, and nothing waits for a person.
 
-import type { RelationshipStatus } from '../backend/types'
+import type { ErrorInfo, RelationshipStatus } from '../backend/types'
 
 /** What a relationship looks like; each has a glyph of its own shape. */
 export type Look =
@@ -42,11 +42,19 @@ export function isKeyChanged(status: RelationshipStatus): boolean {
   return status.error?.code === 'key-changed' || status.halt?.code === 'key-changed'
 }
 
+/** What went wrong beside syncing, which goes on: somebody should look at it, but nothing is stopped. */
+const besides = new Set(['hook', 'clock'])
+
+/** What somebody should look at although the relationship goes on. */
+export function warningOf(status: RelationshipStatus): ErrorInfo | null {
+  return status.error && besides.has(status.error.code) ? status.error : null
+}
+
 export function lookOf(status: RelationshipStatus): Look {
   if (isKeyChanged(status)) return 'error'
   if (status.halt) return questions.has(status.halt.code) ? 'attention' : 'error'
   if (status.state === 'held') return 'attention'
-  if (status.error && status.error.code !== 'offline') return 'error'
+  if (status.error && status.error.code !== 'offline' && !warningOf(status)) return 'error'
   if (status.state === 'paused') return 'paused'
   if (status.conflicts > 0 || status.state === 'conflicts') return 'conflict'
   if (status.error?.code === 'offline') return 'offline'
@@ -55,13 +63,15 @@ export function lookOf(status: RelationshipStatus): Look {
   if (status.state === 'syncing') return 'busy'
   if (status.state === 'scanning') return 'scanning'
   if (status.state === 'unknown') return allOthersAway(status) ? 'offline' : 'unknown'
-  if (status.problems > 0) return 'attention'
+  if (status.problems > 0 || warningOf(status)) return 'attention'
   if (status.state === 'differs') return 'drifted'
   return status.state === 'in-sync' && status.verified_at !== null ? 'ok' : 'unknown'
 }
 
-function isLooking(status: RelationshipStatus): boolean {
-  return status.progress?.phase === 'scanning' || status.progress?.phase === 'comparing'
+/** Whether what happens now is only looking. */
+export function isLooking(status: RelationshipStatus): boolean {
+  if (!status.progress) return status.state === 'scanning'
+  return status.progress.phase === 'scanning' || status.progress.phase === 'comparing'
 }
 
 function allOthersAway(status: RelationshipStatus): boolean {
@@ -74,7 +84,8 @@ export function needsOf(status: RelationshipStatus): number {
   if (look === 'error') return 1 + status.conflicts
   const asks = status.halt || status.state === 'held' ? 1 : 0
   const problems = status.problems > 0 ? 1 : 0
-  return asks + problems + status.conflicts
+  const warnings = warningOf(status) && status.state !== 'paused' ? 1 : 0
+  return asks + problems + warnings + status.conflicts
 }
 
 /** Worst first; the summary and the tray show the first that occurs. */

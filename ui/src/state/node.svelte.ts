@@ -27,6 +27,14 @@ export class NodeState {
   now = $state(Date.now())
 
   summary = $derived(summarise(this.relationships))
+  /** Names of all machines that are known here. */
+  machines = $derived([
+    ...new Set([
+      ...(this.info ? [this.info.name] : []),
+      ...this.peers.map((peer) => peer.name),
+      ...this.relationships.flatMap((one) => one.endpoints.map((endpoint) => endpoint.node)),
+    ]),
+  ])
 
   #timer: ReturnType<typeof setTimeout> | null = null
   #moving = new Map<string, Progress>()

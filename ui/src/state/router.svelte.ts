@@ -15,6 +15,11 @@ export function tabsOf(kind: Kind): Tab[] {
   return tabs.filter((tab) => !without.includes(tab))
 }
 
+/** The tab that says of each thing that does not get on why. */
+export function reasonsOf(kind: Kind): Tab {
+  return isDelivering(kind) ? 'deliveries' : 'changes'
+}
+
 export const settingsPages = [
   'general',
   'appearance',

@@ -173,3 +173,11 @@ test('a million rows are announced as such, and reached by one key', async () =>
   expect(await last.getAttribute('aria-setsize')).toBe('1000000')
   expect(await page.getByRole('option').count(), 'only what is seen is drawn').toBeLessThan(60)
 })
+
+test('of the files that differ, too, only what is seen is drawn', async () => {
+  const page = await visit('scenario=drift', '/relationships/Site/drift')
+  await page.getByText('Files', { exact: true }).click()
+  await page.getByRole('option').first().waitFor()
+  expect(await page.getByRole('option').first().getAttribute('aria-setsize')).toBe('812')
+  expect(await page.getByRole('option').count()).toBeLessThan(60)
+})

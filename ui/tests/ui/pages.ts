@@ -24,8 +24,8 @@ async function wizardTo(page: Page, step: 'kind' | 'preview') {
   await page.getByRole('button', { name: 'Next' }).click()
   if (step === 'preview') {
     await page.getByRole('button', { name: 'Next' }).click()
-    await page.getByText('Nothing is written').waitFor()
-    await page.waitForTimeout(700)
+    await page.getByText('Nothing is written before').waitFor()
+    await page.getByText('Nothing is left out.').first().waitFor()
   }
 }
 
@@ -51,6 +51,12 @@ export const looks: Look[] = [
   { name: 'home-mixed', query: 'scenario=mixed', route: '/relationships', says: ['2 things need you.', '2 conflicts', 'Up to date'] },
   { name: 'home-german', query: 'scenario=mixed&locale=de', route: '/relationships', says: ['2 Dinge warten auf Sie.', 'Auf gleichem Stand'] },
   { name: 'home-pseudo', query: 'scenario=mixed&locale=pseudo', route: '/relationships' },
+  { name: 'home-rtl', query: 'scenario=mixed&locale=pseudo-rtl', route: '/relationships' },
+  { name: 'now-syncing-rtl', query: 'scenario=syncing&locale=pseudo-rtl', route: photos },
+  { name: 'drift-rtl', query: 'scenario=drift&locale=pseudo-rtl', route: '/relationships/Site/drift' },
+  { name: 'conflicts-rtl', query: 'scenario=conflicts&locale=pseudo-rtl', route: '/relationships/Code/conflicts' },
+  { name: 'history-rtl', query: 'scenario=mixed&locale=pseudo-rtl', route: '/history' },
+  { name: 'keys-rtl', query: 'scenario=mixed&locale=pseudo-rtl', route: '/settings/general', before: press('?') },
   { name: 'home-empty', query: 'scenario=empty', route: '/relationships', says: ['New relationship', 'Join with a code'] },
   { name: 'home-in-sync', query: 'scenario=in-sync', route: '/relationships', says: ['Everything is even.'] },
   { name: 'home-syncing', query: 'scenario=syncing', route: '/relationships', says: ['about 25'] },
@@ -81,6 +87,17 @@ export const looks: Look[] = [
   { name: 'now-conflict', query: 'scenario=conflicts', route: '/relationships/Code/now', says: ['14 files were changed on two machines.'] },
   { name: 'now-manual', query: 'scenario=manual', route: '/relationships/Notes/now', says: ['Fetch', '7 paths differ.'] },
   { name: 'now-manual-sent', query: 'scenario=manual', route: '/relationships/Notes/now', before: click('Send'), says: ['Notes: 7 changes sent.'] },
+  { name: 'home-hub', query: 'scenario=hub', route: '/relationships', says: ['35% · 61.4 MB/s · about 1 minute left', 'Needs you'] },
+  { name: 'now-hub', query: 'scenario=hub', route: photos, says: ['2.3 GB of 6.4 GB', 'to laptop', 'from nas', 'connected through nas', 'may only read', 'away, last seen'] },
+  { name: 'now-hub-even', query: 'scenario=hub', route: '/relationships/Papers/now', says: ['Even on all 3 machines.'] },
+  { name: 'now-hub-held', query: 'scenario=hub', route: '/relationships/Mail/now', says: ['Held until somebody has looked on another machine.', 'decide on laptop'] },
+  { name: 'now-host', query: 'scenario=host', route: '/relationships/Notes/now', says: ['server with SSH', 'connected over SFTP', 'There is no program'] },
+  { name: 'now-host-evenfold', query: 'scenario=host', route: '/relationships/Website/now', says: ['connected over SSH', 'Evenfold 0.1.0 there'] },
+  { name: 'now-warning', query: 'scenario=warnings', route: photos, says: ['what was synced stays synced', 'Needs you'] },
+  { name: 'now-warning-busy', query: 'scenario=warnings', route: '/relationships/Code/now', says: ['2 files were changed', '42 s behind', 'Catching up'] },
+  { name: 'needs-you-warnings', query: 'scenario=warnings', route: '/needs-you', says: ['goes on, but needs a look'] },
+  { name: 'machines-ways', query: 'scenario=hub', route: '/machines', says: ['Connected through nas', 'Version 0.1.0'] },
+  { name: 'machines-clock', query: 'scenario=warnings', route: '/machines', says: ['Its clock is 42 seconds behind this machine’s.'] },
   { name: 'now-gone', query: 'scenario=in-sync', route: '/relationships/nothing/now', says: ['not here any more'] },
   { name: 'relationship-settings', query: 'scenario=in-sync', route: '/relationships/Photos/settings', says: ['What takes part'] },
   {
@@ -97,8 +114,12 @@ export const looks: Look[] = [
     before: (page) => page.getByLabel('Send at most').fill('2MB/s'),
     says: ['1 change not saved'],
   },
-  { name: 'deliveries', query: 'scenario=mixed', route: '/relationships/Scans/deliveries', says: ['Travelling', 'no space', 'next try'] },
-  { name: 'deliveries-waiting', query: 'scenario=mixed', route: '/relationships/Scans/deliveries', before: (page) => page.locator('label', { hasText: /Waiting \d/ }).click(), says: ['no space'] },
+  { name: 'home-deliveries', query: 'scenario=deliveries', route: '/relationships', says: ['3 deliveries need a look'] },
+  { name: 'now-deliveries-stuck', query: 'scenario=deliveries', route: '/relationships/Scans/now', says: ['3 deliveries need a look.', 'Not delivered yet'] },
+  { name: 'now-deliveries-moving', query: 'scenario=deliveries', route: '/relationships/Invoices/now', says: ['3 deliveries are under way.'] },
+  { name: 'now-deliveries-done', query: 'scenario=deliveries', route: '/relationships/Films/now', says: ['Everything is delivered.'] },
+  { name: 'deliveries', query: 'scenario=deliveries', route: '/relationships/Scans/deliveries', says: ['Travelling', 'no space', 'next try'] },
+  { name: 'deliveries-waiting', query: 'scenario=deliveries', route: '/relationships/Scans/deliveries', before: (page) => page.locator('label', { hasText: /Waiting \d/ }).click(), says: ['no space'] },
   { name: 'relationship-remove', query: 'scenario=in-sync', route: '/relationships/Photos/settings', before: click('Remove…'), says: ['Remove Photos?'] },
   { name: 'new-where', query: 'scenario=in-sync', route: '/new', before: (page) => page.getByRole('radio', { name: /^nas/ }).check(), says: ['Folder on nas'] },
   { name: 'new-first', query: 'scenario=empty', route: '/new', says: ['Another machine with Evenfold'] },
@@ -213,6 +234,7 @@ export const looks: Look[] = [
   { name: 'changes-offline', query: 'scenario=offline', route: '/relationships/Photos/changes', says: ['Unknown since 11:05'] },
   { name: 'changes-older', query: 'scenario=drift&older', route: '/relationships/Site/changes', says: ['only compared'] },
   { name: 'history', query: 'scenario=mixed', route: '/history', says: ['2 changed'] },
+  { name: 'history-us', query: 'scenario=mixed&locale=en-US', route: '/history', says: ['02:05 PM'] },
   { name: 'history-of-one', query: 'scenario=mixed', route: '/relationships/Code/history', before: (page) => page.locator('button.batch').first().click(), says: ['report.txt'] },
   { name: 'history-nothing-fits', query: 'scenario=mixed', route: '/history?search=zebra', says: ['Nothing fits'] },
   { name: 'history-empty', query: 'scenario=scanning', route: '/history', says: ['Nothing has happened yet'] },

@@ -64,11 +64,13 @@ export async function newPage(browser, { theme = 'light', width = 1040, height =
   return page
 }
 
+let visits = 0
+
 /** Goes to an address of the window, from scratch: `query` as in `scenario=mixed`, `route` as in `/relationships`. */
 export async function go(page, url, { query = '', route = '/relationships' } = {}) {
   // A change of what stands behind # alone would load nothing.
-  await page.goto('about:blank')
-  await page.goto(`${url}?${query}#${route}`)
+  visits += 1
+  await page.goto(`${url}?${query}&visit=${visits}#${route}`)
   await page.waitForSelector('main :is(h1, h2)', { state: 'attached' })
   await page.evaluate(() => document.fonts.ready)
 }

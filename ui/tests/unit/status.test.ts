@@ -18,6 +18,8 @@ test.each<[string, Partial<RelationshipStatus>, string]>([
   ['a key that changed stops', { error: { code: 'key-changed', message: '', hint: '' } }, 'error'],
   ['a machine that is away is offline', { state: 'unknown', error: { code: 'offline', message: '', hint: '' } }, 'offline'],
   ['a full disk stops', { state: 'unknown', error: { code: 'no-space', message: '', hint: '' } }, 'error'],
+  ['a hook that fails stops nothing', { error: { code: 'hook', message: '', hint: '' } }, 'attention'],
+  ['a wrong clock stops nothing', { state: 'syncing', error: { code: 'clock', message: '', hint: '' } }, 'busy'],
   ['a missing folder stops', { state: 'held', halt: { code: 'root-missing', message: '', hint: '', plan: null } }, 'error'],
   ['many deletions ask', { state: 'held', halt: { code: 'too-many-deletions', message: '', hint: '', plan: 'x' } }, 'attention'],
   ['a halt comes before a pause', { state: 'paused', halt: { code: 'root-missing', message: '', hint: '', plan: null } }, 'error'],

@@ -1,7 +1,8 @@
 import { parse, type MessageFormatElement, TYPE } from '@formatjs/icu-messageformat-parser'
 import { afterEach, describe, expect, test } from 'vitest'
 
-import { bytes, duration, moment, percent, relative } from '../../src/lib/format'
+import { bytes, duration, moment, percent, relative, spoken } from '../../src/lib/format'
+import { capital } from '../../src/lib/rows'
 import { locale, t } from '../../src/lib/i18n/i18n.svelte'
 import { de } from '../../src/lib/i18n/messages/de'
 import { en } from '../../src/lib/i18n/messages/en'
@@ -96,4 +97,18 @@ describe('paths', () => {
     expect(exactly({ path: 'a�', path_bytes: 'Yf8=' })).toEqual({ path: 'a�', path_bytes: 'Yf8=' })
     expect(keyOf({ path: 'a�', path_bytes: 'Yf8=' })).not.toBe(keyOf({ path: 'a�', path_bytes: 'Yf4=' }))
   })
+})
+
+test('a machine keeps its name at the beginning of a sentence', () => {
+  const names = ['nas', 'nas-2']
+  expect(capital('nas cannot be reached', names)).toBe('nas cannot be reached')
+  expect(capital('nas-2: no space', names)).toBe('nas-2: no space')
+  expect(capital('nasty weather', names)).toBe('Nasty weather')
+  expect(capital('the clock of nas is wrong', names)).toBe('The clock of nas is wrong')
+})
+
+test('lengths of time in settings are said in words, what is none stays as it is', () => {
+  expect(spoken('30d')).toBe('30 days')
+  expect(spoken('10s')).toBe('10 seconds')
+  expect(spoken('off')).toBe('off')
 })

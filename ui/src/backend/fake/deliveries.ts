@@ -30,7 +30,7 @@ export function someDeliveries(status: RelationshipStatus): LedgerItem[] {
     gone: false,
     ...change,
   })
-  return [
+  const all = [
     one(0, { id: '', state: 'settling', reason: 'still changing' }),
     one(1, { state: 'transferring', path: 'contract/' }),
     one(2, { state: 'verifying' }),
@@ -44,4 +44,5 @@ export function someDeliveries(status: RelationshipStatus): LedgerItem[] {
       return one(8 + at, { delivered_at: time, finalised_at: time, released_at: time })
     }),
   ]
+  return status.state === 'in-sync' ? all.slice(6) : status.problems === 0 ? [...all.slice(0, 3), ...all.slice(6)] : all
 }

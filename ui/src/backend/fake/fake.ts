@@ -2,7 +2,7 @@
 
 import { type Backend, BackendError } from '../backend'
 import type { Replies, Reply, ReplyName, Request } from '../requests'
-import type { Event, PlanInfo, RelationshipStatus } from '../types'
+import type { Event, PlanInfo, RelationshipStatus, Transfer } from '../types'
 import { fakeShell } from './shell'
 import { someDeliveries } from './deliveries'
 import { driftHistory, driftLevel } from './drift'
@@ -237,7 +237,7 @@ class Fake implements Backend {
         return reply('changes', { total, rows, travels: all - stuck, stays: stuck })
       }
       case 'transfers':
-        return reply('transfers', this.#find(request.relationship).progress?.phase === 'transferring' ? someTransfers : [])
+        return reply('transfers', someTransfers(this.#find(request.relationship)))
       case 'why': {
         const stuck = whyNot[Number(/(\d+)\.\w+$/.exec(request.path.path)?.[1] ?? 9) % 12]
         return reply('why', {
@@ -385,12 +385,26 @@ function pendingChange(status: RelationshipStatus, at: number, stuck: number) {
 
 const emptyCounts = { in_sync: 0, missing: 0, stale: 0, orphaned: 0, moved: 0, corrupt: 0, conflict: 0, error: 0, excluded: 0, unknown: 0 }
 
-const someTransfers = [
-  { path: '2026/11/harbour-0211.raw', direction: 'up' as const, node: 'nas', bytes_done: 31_000_000, bytes_total: 48_000_000, finished: false },
-  { path: '2026/11/harbour-0212.raw', direction: 'up' as const, node: 'nas', bytes_done: 9_000_000, bytes_total: 51_000_000, finished: false },
-  { path: '2026/10/regatta.mov', direction: 'down' as const, node: 'nas', bytes_done: 402_000_000, bytes_total: 1_100_000_000, finished: false },
-  { path: '2026/11/harbour-0210.raw', direction: 'up' as const, node: 'nas', bytes_done: 47_000_000, bytes_total: 47_000_000, finished: true },
+const files: [path: string, direction: Transfer['direction'], done: number, total: number][] = [
+  ['2026/11/harbour-0211.raw', 'up', 31_000_000, 48_000_000],
+  ['2026/11/harbour-0212.raw', 'up', 9_000_000, 51_000_000],
+  ['2026/10/regatta.mov', 'down', 402_000_000, 1_100_000_000],
+  ['2026/11/harbour-0210.raw', 'up', 47_000_000, 47_000_000],
 ]
+
+/** What travels, with the machines that are there in turn. */
+function someTransfers(status: RelationshipStatus): Transfer[] {
+  if (status.progress?.phase !== 'transferring') return []
+  const nodes = status.endpoints.slice(1).filter((one) => one.online).map((one) => one.node)
+  return files.map(([path, direction, done, total], index) => ({
+    path,
+    direction,
+    node: nodes[index % nodes.length] ?? 'nas',
+    bytes_done: done,
+    bytes_total: total,
+    finished: done === total,
+  }))
+}
 
 function newPlan(there: string): PlanInfo {
   const folders = ['2024', '2025', '2026/10', '2026/11']

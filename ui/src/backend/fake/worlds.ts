@@ -13,6 +13,7 @@ import type {
   RelationshipStatus,
   Role,
   Setting,
+  WayInfo,
 } from '../types'
 
 export interface World {
@@ -113,7 +114,7 @@ function relationship(
   name: string,
   kind: Kind,
   folder: string,
-  others: { node: string; path?: string; online?: boolean }[],
+  others: { node: string; path?: string; online?: boolean; role?: EndpointStatus['role']; access?: string; way?: WayInfo }[],
   change: Change = {},
 ): RelationshipStatus {
   const id = `00000000-0000-4000-8000-${String(world.statuses.length + 1).padStart(12, '0')}`
@@ -121,10 +122,12 @@ function relationship(
   const own: EndpointStatus = { node: 'desk', role, path: folder, online: true, last_seen: ago(0) }
   const rest: EndpointStatus[] = others.map((other) => ({
     node: other.node,
-    role: 'hub',
+    role: other.role ?? 'hub',
     ...(other.path ? { path: other.path } : {}),
     online: other.online ?? true,
     last_seen: (other.online ?? true) ? ago(0) : ago(3 * hour),
+    ...(other.access ? { access: other.access } : {}),
+    ...(other.way ? { way: other.way } : {}),
   }))
   const status: RelationshipStatus = {
     id,
@@ -153,9 +156,9 @@ function relationship(
     kind,
     role,
     path: folder,
-    hub: others[0]?.node ?? null,
-    share: others[0] ? name : null,
-    members: [],
+    hub: role === 'hub' ? null : (others[0]?.node ?? null),
+    share: role === 'hub' || !others[0] ? null : name,
+    members: role === 'hub' ? others.map((other) => other.node) : [],
     paused: status.state === 'paused',
     settings: commonSettings,
   })
@@ -315,7 +318,7 @@ export const scenarios: Record<string, () => World> = {
   mixed() {
     const world = blank()
     withPhotos(world, syncing)
-    withCode(world, { state: 'conflicts', conflicts: 2, verified_at: ago(3 * minute) })
+    withCode(world, { state: 'conflicts', conflicts: 2, drift: { files: 2, bytes: 15_600, oldest_seconds: 1500 } })
     withBackup(world)
     withDrift(world)
     relationship(world, 'Music', 'two-way', '/home/ada/Music', [{ node: 'laptop' }], { state: 'paused' })
@@ -345,7 +348,7 @@ export const scenarios: Record<string, () => World> = {
   conflicts() {
     const world = blank()
     withPhotos(world)
-    withCode(world, { state: 'conflicts', conflicts: 14 })
+    withCode(world, { state: 'conflicts', conflicts: 14, drift: { files: 14, bytes: 193_000, oldest_seconds: 2340 } })
     withConflicts(world, 14)
     const laptop = world.peers.find((one) => one.name === 'laptop')
     if (laptop) laptop.clock_offset_seconds = -42
@@ -393,6 +396,7 @@ export const scenarios: Record<string, () => World> = {
     const photos = withPhotos(world, {
       state: 'unknown',
       unknown_since: ago(hour),
+      drift: null,
       error: {
         code: 'key-changed',
         message: `nas shows the key ${fingerprints[1]}, but ${fingerprints[0]} is pinned; no connection was made`,
@@ -408,10 +412,13 @@ export const scenarios: Record<string, () => World> = {
     withBackup(world, {
       state: 'unknown',
       unknown_since: ago(10 * minute),
+      drift: null,
       error: { code: 'no-space', message: 'on nas: /srv/backup needs 8.1 GB, but 1.2 GB are free; what was done is recorded', hint: 'make room on nas; it goes on by itself' },
     })
     withPhotos(world, {
       state: 'held',
+      unknown_since: ago(10 * minute),
+      drift: null,
       halt: { code: 'root-missing', message: 'the folder on desk is missing; nothing was changed anywhere', hint: 'mount the disk or put the folder back; syncing then goes on by itself', plan: null },
     })
     return world
@@ -431,6 +438,78 @@ export const scenarios: Record<string, () => World> = {
     const world = blank()
     world.peers = []
     relationship(world, 'Photos', 'two-way', '/home/ada/Photos', [], { role: 'hub', state: 'waiting', verified_at: null, drift: null, unknown_since: ago(hour) })
+    return world
+  },
+  /** This machine is the hub of several: what its members do is shown together. */
+  hub() {
+    const world = blank()
+    world.peers = [peer(0, 'nas'), { ...peer(1, 'laptop'), addresses: ['via:nas'], way: { kind: 'through', note: 'nas' } }, peer(2, 'studio', false)]
+    const members = [
+      { node: 'nas', path: '/srv/photos', role: 'spoke' as const },
+      { node: 'laptop', path: '/home/ada/Pictures', role: 'spoke' as const, way: { kind: 'through', note: 'nas' } },
+      { node: 'studio', path: '/Users/ada/Photos', role: 'spoke' as const, online: false, access: 'read' },
+    ]
+    relationship(world, 'Photos', 'two-way', '/srv/share/photos', members, {
+      ...syncing,
+      role: 'hub',
+      progress: { phase: 'transferring', files_done: 318, files_total: 940, bytes_done: 2_310_000_000, bytes_total: 6_420_000_000, bytes_per_second: 61_400_000, eta_seconds: 74 },
+      unknown_since: ago(3 * hour),
+      drift: null,
+    })
+    const two = members.slice(0, 2)
+    relationship(world, 'Papers', 'two-way', '/srv/share/papers', two, { role: 'hub' })
+    relationship(world, 'Mail', 'two-way', '/srv/share/mail', two, {
+      role: 'hub',
+      state: 'held',
+      drift: { files: 640, bytes: 0, oldest_seconds: 900 },
+      halt: {
+        code: 'too-many-deletions',
+        message: 'laptop would delete 640 of 700 items; nothing was changed anywhere',
+        hint: "decide on laptop, which looks after this pair: 'evenfold status Mail' there",
+        plan: null,
+      },
+    })
+    return world
+  },
+  /** The other side is a server that runs nothing but SSH. */
+  host() {
+    const world = blank()
+    relationship(world, 'Website', 'mirror', '/home/ada/site', [{ node: 'www.example.org', path: '/var/www/html', role: 'destination', way: { kind: 'evenfold', note: 'Evenfold 0.1.0 there' } }])
+    relationship(world, 'Notes', 'two-way', '/home/ada/notes', [{ node: 'nas.local', path: '/srv/notes', role: 'host', way: { kind: 'sftp', note: 'there is no program \'evenfold\' on nas.local' } }])
+    return world
+  },
+  /** Items are delivered: some wait, some travel, all have arrived. */
+  deliveries() {
+    const world = blank()
+    const hub = [{ node: 'nas', path: '/srv/relay/scans' }]
+    relationship(world, 'Scans', 'relay', '/srv/scans', hub, {
+      state: 'differs',
+      problems: 3,
+      drift: { files: 6, bytes: 12_900_000, oldest_seconds: 12_000 },
+      deliveries: { settling: 1, transferring: 1, verifying: 1, waiting: 1, retrying: 1, quarantined: 1, released: 42 },
+    })
+    relationship(world, 'Invoices', 'relay', '/srv/invoices', hub, {
+      state: 'differs',
+      drift: { files: 3, bytes: 6_400_000, oldest_seconds: 90 },
+      deliveries: { settling: 1, transferring: 1, verifying: 1, released: 42 },
+    })
+    relationship(world, 'Films', 'send-once', '/srv/films', hub, { deliveries: { released: 42 } })
+    return world
+  },
+  /** Syncing goes on, but something beside it failed. */
+  warnings() {
+    const world = blank()
+    withPhotos(world, { error: { code: 'hook', message: 'a hook for 2026/harbour-012.jpg failed: exit code 1; what was synced stays synced', hint: 'it is tried again by itself' } })
+    withCode(world, {
+      state: 'conflicts',
+      conflicts: 2,
+      drift: { files: 2, bytes: 15_600, oldest_seconds: 1500 },
+      progress: syncing.progress ?? null,
+      error: { code: 'clock', message: 'the clock of laptop is 42 s behind; syncing goes on', hint: 'set the clocks right on both machines (NTP): the newer of two versions is told by them' },
+    })
+    withConflicts(world, 2)
+    const laptop = world.peers.find((one) => one.name === 'laptop')
+    if (laptop) laptop.clock_offset_seconds = -42
     return world
   },
   million() {

@@ -11,6 +11,9 @@ export type Values = Record<string, string | number>
 /** Languages that are complete; `pseudo` shows which texts are not translatable and which places are too narrow. */
 export type Language = 'en' | 'de' | 'pseudo'
 
+/** `pseudo`, written from right to left: shows what does not turn with it. */
+const mirrored = 'pseudo-rtl'
+
 const catalogues: Record<Exclude<Language, 'pseudo'>, Record<MessageKey, string>> = { en, de }
 
 class Locale {
@@ -24,14 +27,14 @@ class Locale {
     this.tag = this.language === 'pseudo' ? 'en' : isValidTag(tag) ? tag : 'en'
     formats.clear()
     document.documentElement.lang = this.tag
-    document.documentElement.dir = 'ltr'
+    document.documentElement.dir = tag === mirrored ? 'rtl' : 'ltr'
   }
 }
 
 export const locale = new Locale()
 
 function languageOf(tag: string): Language {
-  if (tag === 'pseudo') return 'pseudo'
+  if (tag === 'pseudo' || tag === mirrored) return 'pseudo'
   return tag.toLowerCase().startsWith('de') ? 'de' : 'en'
 }
 

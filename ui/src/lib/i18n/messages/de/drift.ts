@@ -25,6 +25,8 @@ export const drift: Record<keyof typeof en, string> = {
   'drift.unknown': 'Nicht bekannt seit {time}',
   'drift.unknownNever': 'Noch nicht bekannt',
   'drift.unknownText': 'Eine Seite konnte nicht angesehen werden, also weiß niemand, was abweicht. Was folgt, galt beim letzten Vergleich.',
+  'drift.notSeen': 'Eine Seite konnte nicht angesehen werden',
+  'drift.notSame': 'Also weiß niemand, was abweicht. Das heißt nicht, dass nichts abweicht.',
   'drift.unknownEmpty': 'Eine Seite konnte nicht angesehen werden, also weiß niemand, was abweicht. Das heißt nicht, dass nichts abweicht.',
   'drift.comparing': 'Beide Seiten werden verglichen …',
   'drift.again': 'Erneut vergleichen',

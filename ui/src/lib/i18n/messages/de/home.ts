@@ -58,6 +58,7 @@ export const home: Record<keyof typeof en, string> = {
   'row.pausedUntil': 'Bis {time}; Änderungen werden weiter gezählt.',
   'row.nobody': 'Noch kein anderer Rechner ist beigetreten.',
   'row.problems': '{n, plural, one {# Pfad lässt sich nicht angleichen} other {# Pfade lassen sich nicht angleichen}}',
+  'row.stuck': '{n, plural, one {# Lieferung braucht einen Blick} other {# Lieferungen brauchen einen Blick}}',
   'row.unknownSince': 'Seit {time} nicht bekannt',
   'row.now': 'jetzt',
   'row.same': 'nichts',

@@ -9,6 +9,8 @@ export const settings: Record<keyof typeof en, string> = {
   'needs.approval': 'wartet auf Ihre Freigabe',
   'needs.conflicts': 'Konflikte',
   'needs.problems': 'ausgelassene Pfade',
+  'needs.deliveries': 'Lieferungen',
+  'needs.warning': 'läuft weiter, braucht aber einen Blick',
 
   'settings.title': 'Einstellungen',
   'settings.pages': 'Seiten der Einstellungen',

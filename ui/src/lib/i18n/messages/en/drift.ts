@@ -23,6 +23,8 @@ export const drift = {
   'drift.unknown': 'Unknown since {time}',
   'drift.unknownNever': 'Not known yet',
   'drift.unknownText': 'One side could not be looked at, so nobody can say what differs. What follows was true when it was last compared.',
+  'drift.notSeen': 'One side could not be looked at',
+  'drift.notSame': 'Nobody can say what differs. That is not the same as no difference.',
   'drift.unknownEmpty': 'One side could not be looked at, so nobody can say what differs. That is not the same as no difference.',
   'drift.comparing': 'Comparing both sides…',
   'drift.again': 'Compare again',

@@ -56,6 +56,7 @@ export const home = {
   'row.pausedUntil': 'Until {time}; changes are still counted.',
   'row.nobody': 'No other machine has joined yet.',
   'row.problems': '{n, plural, one {# path cannot be kept even} other {# paths cannot be kept even}}',
+  'row.stuck': '{n, plural, one {# delivery needs a look} other {# deliveries need a look}}',
   'row.unknownSince': 'Not known since {time}',
   'row.now': 'now',
   'row.same': 'nothing',

@@ -7,6 +7,8 @@ export const settings = {
   'needs.approval': 'waits for your approval',
   'needs.conflicts': 'conflicts',
   'needs.problems': 'paths left out',
+  'needs.deliveries': 'deliveries',
+  'needs.warning': 'goes on, but needs a look',
 
   'settings.title': 'Settings',
   'settings.pages': 'Pages of the settings',
