@@ -62,7 +62,7 @@ pub(crate) enum Need {
         /// What happened.
         message: String,
     },
-    /// A relationship fails.
+    /// A relationship fails, or something beside it.
     Fault {
         /// UUID.
         id: String,
@@ -70,6 +70,8 @@ pub(crate) enum Need {
         name: String,
         /// What happened.
         message: String,
+        /// Whether syncing goes on all the same, as after a hook that failed or with a clock that is wrong.
+        goes_on: bool,
     },
     /// A relationship is held.
     Held {
@@ -108,7 +110,8 @@ impl Need {
     /// Tells whether something does not work, beyond waiting for a decision.
     pub(crate) fn is_error(&self) -> bool {
         match self {
-            Need::EngineLost | Need::EngineFailed { .. } | Need::Fault { .. } => true,
+            Need::EngineLost | Need::EngineFailed { .. } => true,
+            Need::Fault { goes_on, .. } => !goes_on,
             Need::Held { approvable, .. } => !approvable,
             Need::Conflicts { .. } | Need::Problems { .. } => false,
         }
@@ -250,7 +253,9 @@ fn needs_of(one: &RelationshipStatus) -> Vec<Need> {
         .as_ref()
         .filter(|error| !matches!(error.code.as_str(), "offline" | "plan-outdated" | "paused"))
     {
-        needs.push(Need::Fault { id: id.clone(), name: name.clone(), message: error.message.clone() });
+        let goes_on = matches!(error.code.as_str(), "hook" | "clock");
+        let (id, name, message) = (id.clone(), name.clone(), error.message.clone());
+        needs.push(Need::Fault { id, name, message, goes_on });
     }
     if one.conflicts > 0 {
         needs.push(Need::Conflicts { id: id.clone(), name: name.clone(), count: one.conflicts });

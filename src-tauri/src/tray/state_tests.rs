@@ -105,7 +105,9 @@ fn the_worst_of_all_relationships_wins() {
         (vec![progress("scanning")], TrayState::Scanning),
         (vec![progress("transferring")], TrayState::Busy),
         (vec![conflicts()], TrayState::Attention),
+        (vec![failing("clock")], TrayState::Attention),
         (vec![failing("endpoint")], TrayState::Error),
+        (vec![failing("hook"), failing("endpoint")], TrayState::Error),
     ];
     let mut all = Vec::new();
     for (more, expected) in rising {

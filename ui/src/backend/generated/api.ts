@@ -510,7 +510,7 @@ export type Paired = {
 name: string,
 /** Fingerprint of its key. */
 fingerprint: string,
-/** The short check that both sides show. */
+/** The short check that both sides show; empty where keys were compared instead. */
 check: string,
 /** What the offering side shares through this code, if anything. */
 share: string | null, };
@@ -727,7 +727,13 @@ code: string,
  * `HOST:PORT` of the node that offered, or `via:HUB` or `via:HUB/NODE` where it is reached through a peer;
  * searched for on the local network if absent.
  */
-address?: string | null, } | { "request": "nearby" } | { "request": "peer-list" } | { "request": "peer-rename",
+address?: string | null, } | { "request": "nearby" } | { "request": "peer-list" } | { "request": "peer-add",
+/** `SHA256:` and 43 characters. */
+fingerprint: string,
+/** `host:port`. */
+address: string,
+/** What it is called here; by its address if absent. */
+name?: string | null, } | { "request": "peer-rename",
 /** Name or fingerprint. */
 peer: string,
 /** The new name. */
