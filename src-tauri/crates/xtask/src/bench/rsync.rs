@@ -177,7 +177,7 @@ fn server_configuration(dir: &Path, port: u16) -> String {
     let dir = dir.display();
     format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {dir}/host_key\nAuthorizedKeysFile {dir}/authorized_keys\n\
-         PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n\
+         PidFile none\nStrictModes no\nSubsystem sftp internal-sftp\nUsePAM no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n\
          KbdInteractiveAuthentication no\nMaxStartups 100\n"
     )
 }
