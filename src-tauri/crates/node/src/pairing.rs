@@ -206,7 +206,7 @@ impl Node {
         address: &str,
         name: Option<&str>,
     ) -> Result<Paired, ApiError> {
-        if !fingerprint.strip_prefix("SHA256:").is_some_and(|rest| rest.len() == 43) {
+        if fingerprint.strip_prefix("SHA256:").is_none_or(|rest| rest.len() != 43) {
             let message = format!("'{fingerprint}' is no fingerprint: SHA256: and 43 characters");
             let hint = "'evenfold node show' on the other machine prints it";
             return Err(ApiError::new(ErrorCode::Usage, message).with_hint(hint));

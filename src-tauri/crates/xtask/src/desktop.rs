@@ -54,7 +54,7 @@ pub(crate) fn main(mut args: Args) -> Result<()> {
         return build("dev").map(|_| ());
     }
     let mut counts = Counts::default();
-    let outcome = build("dev").and_then(|_| check(&mut counts));
+    let outcome = prepare().and_then(|()| pages()).and_then(|()| check(&mut counts));
     println!("\n{} passed, {} failed", counts.passed, counts.failed);
     outcome
 }
@@ -77,13 +77,15 @@ fn new_enough(version: &str) -> bool {
     matches!((numbers.next(), numbers.next()), (Some(major), Some(minor)) if (major, minor) >= NODE)
 }
 
-/// Everything of the desktop that must pass. Application and command line have to be built.
-pub(crate) fn check(counts: &mut Counts) -> Result<()> {
-    // Cargo builds a library anew for each set of features that is asked of it, so each step asks for the same packages.
-    let mut targets = PACKAGES.to_vec();
+/// Everything of the desktop that must pass. The pages have to be built.
+fn check(counts: &mut Counts) -> Result<()> {
+    // Cargo builds a library anew for each set of features that is asked of it, so each step asks for the same as
+    // `cargo xtask test` does.
+    let mut targets = vec!["--workspace"];
     targets.extend(TYPES);
-    targets.extend(["--bins", "--test", "app", "--test", "typescript"]);
-    shell::run(shell::cargo().arg("clippy").args(&targets).args(["--", "-D", "warnings"]))?;
+    shell::run(
+        shell::cargo().args(["clippy", "--all-targets"]).args(&targets).args(["--", "-D", "warnings"]),
+    )?;
     let outcomes = [run_tests(&targets, counts), window(counts, &["test", "test:ui"])];
     outcomes.into_iter().collect()
 }
@@ -120,7 +122,7 @@ fn run_tests(targets: &[&str], counts: &mut Counts) -> Result<()> {
     if with_nextest {
         command.args(["nextest", "run", "--no-fail-fast"]).args(targets).args(["--filterset", DESKTOP]);
     } else {
-        command.args(["test", "--no-fail-fast"]).args(PACKAGES).args(TYPES);
+        command.args(["test", "--no-fail-fast"]).args(targets);
         command.args(["--bin", "evenfold-desktop", "--test", "app", "--test", "typescript"]);
         // Each test has a screen of its own, which is a lot for a small machine all at once.
         command.args(["--", "--test-threads", "2"]);
