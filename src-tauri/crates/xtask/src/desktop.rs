@@ -86,7 +86,7 @@ fn check(counts: &mut Counts) -> Result<()> {
     shell::run(
         shell::cargo().args(["clippy", "--all-targets"]).args(&targets).args(["--", "-D", "warnings"]),
     )?;
-    let outcomes = [run_tests(&targets, counts), window(counts, &["test", "test:ui"])];
+    let outcomes = [application(&targets, counts), window(counts, &["test", "test:ui"])];
     outcomes.into_iter().collect()
 }
 
@@ -115,8 +115,8 @@ fn window(counts: &mut Counts, scripts: &[&str]) -> Result<()> {
     outcomes.into_iter().collect()
 }
 
-/// Runs the desktop's tests among those of some targets.
-fn run_tests(targets: &[&str], counts: &mut Counts) -> Result<()> {
+/// Runs the desktop's tests, each on a screen of its own, among those of some targets.
+pub(crate) fn application(targets: &[&str], counts: &mut Counts) -> Result<()> {
     let with_nextest = shell::succeeds(shell::cargo().args(["nextest", "--version"]));
     let mut command = shell::cargo();
     if with_nextest {

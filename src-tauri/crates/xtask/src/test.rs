@@ -16,11 +16,11 @@ Runs everything that must pass and stops at the first step that does not:
 set-up, format, tidy (the project's own rules), clippy, all tests with nextest
 (among them the end-to-end scenarios with real processes, 10,000 simulated
 histories and the exhaustive check of small trees), doc tests, cargo-deny
-where it is installed (`cargo xtask setup --deny`), and the checks and unit
-tests of the window's pages.
+where it is installed (`cargo xtask setup --deny`), the checks and unit tests
+of the window's pages, and the real application on a screen of its own.
 
-The real application and the pages in a browser have a command of their own:
-`cargo xtask desktop`.
+The window's pages in a browser, with a picture of each, have a command of
+their own, which runs all of the desktop's tests: `cargo xtask desktop`.
 
   --quick   leave out the end-to-end scenarios, the simulator, the doc tests and
             the desktop application
@@ -94,9 +94,9 @@ fn all(steps: &mut Steps, quick: bool) -> Result<()> {
     }
     pages?;
     steps.run("window", desktop::window_without_browser)?;
-    println!(
-        "\nThe real application and its pages in a browser are tested by themselves: cargo xtask desktop"
-    );
+    // After all others: it measures how soon it starts and that it rests.
+    steps.run("application", |counts| desktop::application(packages, counts))?;
+    println!("\nThe window's pages in a browser are tested by themselves: cargo xtask desktop");
     Ok(())
 }
 
@@ -134,7 +134,7 @@ fn tests(counts: &mut Counts, quick: bool, packages: &[&str]) -> Result<()> {
     let mut command = shell::cargo();
     if with_nextest {
         command.args(["nextest", "run", "--no-fail-fast"]).args(packages);
-        // The desktop's tests need a screen: they have a command of their own.
+        // The desktop's tests need a screen and a quiet machine: they are a step of their own.
         command.args(["--filterset", if quick { QUICK } else { NOT_DESKTOP }]);
     } else {
         println!("cargo-nextest could not be installed; `cargo test` does the same more slowly");

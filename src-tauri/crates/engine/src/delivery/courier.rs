@@ -542,24 +542,6 @@ impl Courier {
         self.release(&carried);
     }
 
-    /// Writes down what commands did, where that failed before.
-    async fn say_again(&mut self) -> Result<(), Trouble> {
-        while let Some(carried) = self.unsaid.pop() {
-            if let Err(error) = self.book.tell(carried.told.clone()).await {
-                self.unsaid.push(carried);
-                return Err(error.into());
-            }
-            self.release(&carried);
-        }
-        Ok(())
-    }
-
-    fn release(&mut self, carried: &Carried) {
-        for path in &carried.paths {
-            self.in_hand.remove(path);
-        }
-    }
-
     /// Returns when the next attempt begins after one more failure of these deliveries.
     fn retry_at(&self, keys: &[Key]) -> i64 {
         let view = self.book.view();

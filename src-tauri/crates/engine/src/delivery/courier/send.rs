@@ -208,6 +208,24 @@ impl Courier {
         }
     }
 
+    /// Writes down what commands did, where that failed before.
+    pub(super) async fn say_again(&mut self) -> Result<(), Trouble> {
+        while let Some(carried) = self.unsaid.pop() {
+            if let Err(error) = self.book.tell(carried.told.clone()).await {
+                self.unsaid.push(carried);
+                return Err(error.into());
+            }
+            self.release(&carried);
+        }
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self, carried: &Carried) {
+        for path in &carried.paths {
+            self.in_hand.remove(path);
+        }
+    }
+
     /// Sends units to the hub, small ones together, over as many lanes as there are.
     async fn hand_over(
         &mut self,
