@@ -1,9 +1,9 @@
 //! Items that are delivered: many small ones, each once, and a large one through a hub; against the programs that people used
 //! for it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
@@ -187,9 +187,15 @@ fn items(dir: &Path, files: usize) -> Result<Vec<String>> {
     fs::create_dir_all(dir)?;
     let content = data::random_bytes(files * ITEM)?;
     let mut names = Vec::with_capacity(files);
+    // Whole seconds: scp carries no others, and all are compared afterwards.
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     for (nth, content) in content.chunks(ITEM).enumerate() {
         let name = format!("item-{nth:04}.bin");
         fs::write(dir.join(&name), content)?;
+        File::options()
+            .write(true)
+            .open(dir.join(&name))?
+            .set_modified(UNIX_EPOCH + Duration::from_secs(seconds))?;
         names.push(name);
     }
     Ok(names)
