@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 ///
 /// A node holds relationships, these hold what runs in them, and that points back to node and relationship. With plain
 /// `Weak`s the types would form a circle, and the compiler would walk all of it again for every future of which it has to
-/// show that it may move between threads: that took half of the time that this crate needs to compile.
+/// show that it may move between threads: that took a third of the time that checking this crate needs.
 pub(crate) struct Back<T>(Weak<dyn Any + Send + Sync>, PhantomData<fn() -> T>);
 
 impl<T: Send + Sync + 'static> Back<T> {

@@ -12,6 +12,7 @@ use crate::addresses::{self, middle_of};
 use crate::api::{ApiError, ErrorCode, Event, Offer, Paired};
 use crate::local::lock;
 use crate::node::{Node, db};
+use crate::peers::check_name;
 use crate::record::now_micros;
 use crate::text::format_time;
 
@@ -211,11 +212,7 @@ impl Node {
             let hint = "'evenfold node show' on the other machine prints it";
             return Err(ApiError::new(ErrorCode::Usage, message).with_hint(hint));
         }
-        if let Some(name) = name.filter(|name| !crate::config::valid_name(name)) {
-            let message = format!("'{}' cannot be the name of a machine", name.escape_debug());
-            let hint = "use up to 48 letters, digits, '-', '_' and '.', beginning with a letter or digit";
-            return Err(ApiError::new(ErrorCode::Usage, message).with_hint(hint));
-        }
+        name.map(check_name).transpose()?;
         let address = addresses::with_port(address);
         let identity = Arc::clone(&self.network.identity);
         let shown = evenfold_ssh::host_key(&address, identity, self.network.limits.clone()).await;

@@ -21,6 +21,16 @@ pub(crate) fn time_text(micros: i64) -> Option<String> {
     jiff::Timestamp::from_microsecond(micros).ok().map(format_time)
 }
 
+/// Refuses what cannot be the name of a machine.
+pub(crate) fn check_name(name: &str) -> Result<(), ApiError> {
+    if !crate::config::valid_name(name) {
+        let message = format!("'{}' cannot be the name of a machine", name.escape_debug());
+        let hint = "use up to 48 letters, digits, '-', '_' and '.', beginning with a letter or digit";
+        return Err(ApiError::new(ErrorCode::Usage, message).with_hint(hint));
+    }
+    Ok(())
+}
+
 impl Node {
     pub(crate) async fn peer_list(self: &Arc<Self>) -> Result<Vec<PeerInfo>, ApiError> {
         let mut list = Vec::new();
@@ -76,10 +86,7 @@ impl Node {
     }
 
     pub(crate) async fn peer_rename(&self, peer: &str, name: &str) -> Result<(), ApiError> {
-        if !crate::config::valid_name(name) {
-            let message = format!("'{}' cannot be the name of a machine", name.escape_debug());
-            return Err(ApiError::new(ErrorCode::Usage, message));
-        }
+        check_name(name)?;
         let row = self.peer(peer).await?;
         if self.store.peers().by_name(name).await.map_err(db)?.is_some_and(|other| other.key != row.key) {
             let message = format!("another machine is called '{name}' already; nothing was changed");

@@ -114,7 +114,8 @@ fn differs(a: &SpokeState, b: &SpokeState) -> bool {
     timeless(a) != timeless(b)
 }
 
-async fn until(at: Option<Instant>) {
+/// Waits until a moment, for ever where there is none.
+pub(crate) async fn until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,

@@ -289,7 +289,7 @@ impl Node {
             drift: if known { drift } else { None },
             progress: together(works.into_iter().map(|work| work.progress)),
             conflicts: told.iter().map(|state| state.conflicts).max().unwrap_or(0).max(copies),
-            problems: told.iter().map(|state| state.problems).sum::<u64>().max(unknown),
+            problems: told.iter().fold(0u64, |sum, state| sum.saturating_add(state.problems)).max(unknown),
             error: match hook_error(relationship) {
                 None => self.clock_error(&members).await,
                 error => error,
@@ -312,8 +312,8 @@ fn busy(state: &str) -> &str {
 
 fn add_drift(a: DriftInfo, b: DriftInfo) -> DriftInfo {
     DriftInfo {
-        files: a.files + b.files,
-        bytes: a.bytes + b.bytes,
+        files: a.files.saturating_add(b.files),
+        bytes: a.bytes.saturating_add(b.bytes),
         oldest_seconds: a.oldest_seconds.max(b.oldest_seconds),
     }
 }

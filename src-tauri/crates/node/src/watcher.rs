@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 
 use crate::back::Back;
 use crate::local::{LocalEndpoint, lock};
+use crate::reporting::until;
 
 /// Paths that may be marked one by one; beyond this, looking at everything is cheaper than remembering.
 const MOST_MARKS: usize = 8192;
@@ -118,8 +119,8 @@ async fn run(local: Back<LocalEndpoint>, marks: Arc<Mutex<Marks>>, wake: Arc<Not
         let due = debouncer.due().map(|due| begin + due);
         tokio::select! {
             () = wake.notified() => {}
-            () = until(due.into_iter().chain(quiet_at).min()) => {}
-            () = until(again), if due.is_none() => {
+            () = until(due.into_iter().chain(quiet_at).min().map(Into::into)) => {}
+            () = until(again.map(Into::into)), if due.is_none() => {
                 again = None;
                 debouncer.report(begin.elapsed());
             }
@@ -163,13 +164,6 @@ async fn run(local: Back<LocalEndpoint>, marks: Arc<Mutex<Marks>>, wake: Arc<Not
             // next successful look.
             Err(error) => tracing::debug!(%error, "a watched change could not be looked at"),
         }
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 

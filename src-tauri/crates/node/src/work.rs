@@ -127,7 +127,10 @@ impl MembersWork {
     /// Remembers what a member said.
     pub(crate) fn told(&self, member: PeerKey, work: Option<Work>) {
         match work {
-            Some(work) => lock(&self.0).insert(member, (Instant::now(), work)),
+            Some(mut work) => {
+                work.transfers.truncate(2 * MOST_TRANSFERS);
+                lock(&self.0).insert(member, (Instant::now(), work))
+            }
             None => lock(&self.0).remove(&member),
         };
     }
@@ -168,11 +171,12 @@ pub(crate) fn together(mut all: impl Iterator<Item = ProgressInfo>) -> Option<Pr
     let first = all.next()?;
     Some(all.fold(first, |sum, one| ProgressInfo {
         phase: if sum.phase == Phase::Transferring.word() { sum.phase } else { one.phase },
-        files_done: sum.files_done + one.files_done,
-        files_total: sum.files_total + one.files_total,
-        bytes_done: sum.bytes_done + one.bytes_done,
-        bytes_total: sum.bytes_total + one.bytes_total,
-        bytes_per_second: sum.bytes_per_second + one.bytes_per_second,
+        // Members may say any number.
+        files_done: sum.files_done.saturating_add(one.files_done),
+        files_total: sum.files_total.saturating_add(one.files_total),
+        bytes_done: sum.bytes_done.saturating_add(one.bytes_done),
+        bytes_total: sum.bytes_total.saturating_add(one.bytes_total),
+        bytes_per_second: sum.bytes_per_second.saturating_add(one.bytes_per_second),
         eta_seconds: sum.eta_seconds.max(one.eta_seconds),
     }))
 }
@@ -251,6 +255,10 @@ mod tests {
         let both = together([anna, bert].iter().filter_map(|key| members.of(key)).map(|work| work.progress));
         let both = both.unwrap();
         assert_eq!((both.files_done, both.bytes_total, both.bytes_per_second), (2, 8, 10));
+        // A member that says nonsense is no reason to fall over.
+        let endless = ProgressInfo { bytes_total: u64::MAX, files_done: u64::MAX, ..both.clone() };
+        let sum = together([endless, both].into_iter()).unwrap();
+        assert_eq!((sum.files_done, sum.bytes_total), (u64::MAX, u64::MAX));
         members.told(anna, None);
         assert!(members.of(&anna).is_none());
     }

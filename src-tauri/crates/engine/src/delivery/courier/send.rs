@@ -220,6 +220,7 @@ impl Courier {
         Ok(())
     }
 
+    /// Lets go of the units that a transfer had in hand.
     pub(super) fn release(&mut self, carried: &Carried) {
         for path in &carried.paths {
             self.in_hand.remove(path);
