@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// What stands at a path.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,6 +53,15 @@ pub fn write(root: &Path, path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
     let path = root.join(path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, content).unwrap();
+}
+
+/// Gives a file the same time for the same age in seconds, whenever it is asked for: two folders of which each was
+/// written for itself are not equal otherwise.
+#[track_caller]
+pub fn set_age(path: &Path, seconds: u64) {
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(1_760_000_000 - seconds);
+    file.set_times(std::fs::FileTimes::new().set_modified(moment)).unwrap();
 }
 
 /// Returns a name that is not UTF-8.

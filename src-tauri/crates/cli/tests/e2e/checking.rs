@@ -1,20 +1,12 @@
 //! T23, T25, T26: how up to date two folders are, without moving anything.
 
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
 use crate::common::TestNode;
-use crate::common::tree::{tree, write};
+use crate::common::tree::{set_age, tree, write};
 use crate::rig::{Pair, REL, alter_keeping_time, noise};
-
-fn set_age(path: &std::path::Path, seconds: u64) {
-    let file = std::fs::File::options().write(true).open(path).unwrap();
-    // The same moment for the same age, whenever it is asked for.
-    let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(1_760_000_000 - seconds);
-    file.set_times(std::fs::FileTimes::new().set_modified(moment)).unwrap();
-}
 
 /// A relationship that only compares, with equal contents and times on both sides.
 fn compared(files: usize) -> Pair {

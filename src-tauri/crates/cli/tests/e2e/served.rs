@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::common::tree::{assert_same, tree, write};
+use crate::common::tree::{assert_same, set_age, tree, write};
 use crate::common::{Output, TestNode, eventually, finish};
 use crate::openssh::{SshHost, add};
 use crate::rig::{REL, keeps_version, noise, show_if_failed, status, until_same};
@@ -135,6 +135,7 @@ fn t39_program_on_a_host_mirrors_and_compares() {
     let scene = Scene::new("compare", &["trigger=manual"], |here, there| {
         for root in [here, there] {
             write(root, "same", "same");
+            set_age(&root.join("same"), 0);
         }
         write(here, "missing", "x");
         write(there, "orphaned", "y");

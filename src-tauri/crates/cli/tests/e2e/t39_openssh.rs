@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::common::tree::{Item, Tree, raw, tree, write};
+use crate::common::tree::{Item, Tree, raw, set_age, tree, write};
 use crate::common::{Output, TestNode, eventually, finish};
 use crate::openssh::{SshHost, add};
 use crate::rig::{REL, keeps_version, noise, partial_bytes, show_if_failed, status};
@@ -186,6 +186,7 @@ fn t39_compare_finds_what_differs_and_writes_nothing() {
     let scene = Scene::new("compare", &["trigger=manual"], |here, there| {
         for root in [here, there] {
             write(root, "same", "same");
+            set_age(&root.join("same"), 0);
         }
         write(here, "missing", "x");
         write(there, "orphaned", "y");

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
-use crate::common::tree::{assert_same, write};
+use crate::common::tree::{assert_same, set_age, write};
 use crate::common::{Output, TestNode, eventually, finish};
 use crate::couriers::{holds, until_state};
 use crate::rig::{noise, until_same};
@@ -212,6 +212,7 @@ fn walkthrough_of_drift_works_as_it_stands_there() {
     let (here, there) = (machines.user("desk").join("Music"), machines.user("nas").join("Music"));
     for folder in [&here, &there] {
         write(folder, "same.ogg", "the same");
+        set_age(&folder.join("same.ogg"), 0);
     }
     write(&here, "missing.ogg", "only here");
     let said = machines.give(std::slice::from_ref(last));
