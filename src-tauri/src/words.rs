@@ -115,7 +115,7 @@ impl Locale {
     pub(crate) fn needs(self, count: usize) -> String {
         match self {
             Locale::En => format!("{count} things need you"),
-            Locale::De => format!("{count} Dinge brauchen dich"),
+            Locale::De => format!("{count} Dinge warten auf Sie"),
         }
     }
 
@@ -125,8 +125,15 @@ impl Locale {
             Line::Starting => self.pick("Starting…", "Startet …").to_owned(),
             Line::Need(need) => self.need(need),
             Line::Needs(count) => self.needs(*count),
-            Line::NobodyReachable => {
-                self.pick("No other machine can be reached", "Kein anderer Rechner ist erreichbar").to_owned()
+            Line::NobodyReachable { waiting } => {
+                let nobody =
+                    self.pick("No other machine can be reached", "Kein anderer Rechner ist erreichbar");
+                match (waiting, self) {
+                    (0, _) => nobody.to_owned(),
+                    (_, Locale::En) => format!("{nobody}, {} waiting", self.count(*waiting)),
+                    (1, Locale::De) => format!("{nobody}, 1 Änderung wartet"),
+                    (_, Locale::De) => format!("{nobody}, {} Änderungen warten", self.count(*waiting)),
+                }
             }
             Line::Syncing { count, bytes_left, seconds } => {
                 let left = self.size(*bytes_left);
@@ -152,10 +159,10 @@ impl Locale {
                 Locale::En => format!("{name} waits for another machine to join"),
                 Locale::De => format!("{name} wartet auf einen zweiten Rechner"),
             },
-            Line::Paused { until: None } => self.pick("Paused", "Angehalten").to_owned(),
+            Line::Paused { until: None } => self.pick("Paused", "Pausiert").to_owned(),
             Line::Paused { until: Some(until) } => match self {
                 Locale::En => format!("Paused until {}", self.moment(*until)),
-                Locale::De => format!("Angehalten bis {}", self.moment(*until)),
+                Locale::De => format!("Pausiert bis {}", self.moment(*until)),
             },
             Line::Drifted { name, files: 0 } => match self {
                 Locale::En => format!("{name} differs"),
@@ -282,6 +289,9 @@ mod tests {
         let line = Line::Checking { name: "Fotos".into(), files: 412_000 };
         assert_eq!(Locale::En.line(&line), "Checking Fotos: 412,000 files");
         assert_eq!(Locale::De.line(&line), "Prüft Fotos: 412.000 Dateien");
+        let line = Line::NobodyReachable { waiting: 4_100 };
+        assert_eq!(Locale::En.line(&line), "No other machine can be reached, 4,100 waiting");
+        assert_eq!(Locale::De.line(&line), "Kein anderer Rechner ist erreichbar, 4.100 Änderungen warten");
         let line = Line::Syncing { count: 3, bytes_left: 1_200_000_000, seconds: Some(240) };
         assert_eq!(Locale::En.line(&line), "Syncing 3: 1.2 GB left, about 4 min");
         assert_eq!(Locale::De.line(&line), "Gleicht 3 ab: noch 1,2 GB, etwa 4 min");

@@ -105,7 +105,7 @@ pub(crate) fn menu(facts: &Facts<'_>, locale: Locale) -> Vec<Entry> {
     if facts.summary.needs.len() > 1 {
         let needs =
             facts.summary.needs.iter().map(|need| item(locale.need(need), Action::Open(Some(need.route()))));
-        let label = say("Needs you", "Braucht dich");
+        let label = say("Needs you", "Wartet auf Sie");
         entries.push(submenu(format!("{label} ({})", facts.summary.needs.len()), needs.collect()));
     }
     entries.push(Entry::Separator);
@@ -184,7 +184,7 @@ fn relationship(one: &RelationshipStatus, locale: Locale) -> Entry {
         if one.role != "hub" {
             entries.push(item(say("Sync now", "Jetzt abgleichen"), Action::Sync(one.id.clone())));
         }
-        entries.push(item(say("Pause", "Anhalten"), Action::Pause(one.id.clone())));
+        entries.push(item(say("Pause", "Pause"), Action::Pause(one.id.clone())));
     }
     let page = format!("/relationships/{}", one.id);
     entries.push(item(say("Details…", "Einzelheiten …"), Action::Open(Some(page))));
@@ -201,8 +201,8 @@ fn told(one: &RelationshipStatus, locale: Locale) -> String {
         "scanning" => locale.pick("checking", "prüft"),
         "differs" => locale.pick("differs", "weicht ab"),
         "conflicts" => locale.pick("conflicts", "Konflikte"),
-        "held" => locale.pick("held", "angehalten, braucht dich"),
-        "paused" => locale.pick("paused", "angehalten"),
+        "held" => locale.pick("held", "angehalten, wartet auf Sie"),
+        "paused" => locale.pick("paused", "pausiert"),
         "waiting" => locale.pick("nobody has joined", "niemand ist beigetreten"),
         _ if one.endpoints.iter().any(|endpoint| !endpoint.online) => {
             locale.pick("offline", "nicht erreichbar")

@@ -150,7 +150,10 @@ pub(crate) enum Line {
     /// Several things do.
     Needs(usize),
     /// No other machine can be reached.
-    NobodyReachable,
+    NobodyReachable {
+        /// Changes of this machine that wait to travel.
+        waiting: u64,
+    },
     /// Content travels.
     Syncing {
         /// Relationships.
@@ -277,7 +280,8 @@ fn quiet(all: &[RelationshipStatus]) -> (TrayState, Line) {
         !one.endpoints.iter().skip(1).any(|endpoint| endpoint.online) && one.endpoints.len() > 1
     };
     if !active.is_empty() && active.iter().all(|one| apart(&one)) {
-        return (TrayState::Offline, Line::NobodyReachable);
+        let waiting = active.iter().filter_map(|one| one.waiting.as_ref()).map(|waiting| waiting.files).sum();
+        return (TrayState::Offline, Line::NobodyReachable { waiting });
     }
     let moving = |one: &RelationshipStatus| one.progress.as_ref().is_some_and(|p| p.phase != "scanning");
     if active.iter().any(|one| moving(one)) {

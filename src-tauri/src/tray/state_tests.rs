@@ -26,6 +26,7 @@ pub(crate) fn relationship(name: &str, state: &str) -> RelationshipStatus {
         unknown_since: None,
         endpoints: vec![endpoint("desk"), endpoint("nas")],
         drift: None,
+        waiting: None,
         progress: None,
         conflicts: 0,
         problems: 0,
@@ -122,6 +123,10 @@ fn the_worst_of_all_relationships_wins() {
 #[test]
 fn everybody_away_is_offline_even_beside_paused_ones() {
     assert_eq!(state(vec![away("Music"), away("Code")]), TrayState::Offline);
+    let mut code = away("Code");
+    code.waiting = Some(DriftInfo { files: 41, bytes: 5, oldest_seconds: None });
+    let line = summarise(&RUNNING, Some(&status(vec![away("Music"), code]))).line;
+    assert_eq!(line, Line::NobodyReachable { waiting: 41 });
     assert_eq!(state(vec![away("Music"), relationship("Still", "paused")]), TrayState::Offline);
     assert_eq!(state(vec![relationship("Still", "paused")]), TrayState::Paused);
 }

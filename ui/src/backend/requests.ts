@@ -47,10 +47,10 @@ export type Request =
   | { request: 'peer-rename'; peer: string; name: string }
   | { request: 'peer-remove'; peer: string }
   | { request: 'peer-ping'; peer: string }
-  | { request: 'share'; path: PathText; name: string; kind: string; settings: Setting[] }
+  | { request: 'share'; path: PathText; name: string; kind: string; settings: Setting[]; paused: boolean }
   | ({ request: 'join-preview' } & Join)
   | ({ request: 'join' } & Join)
-  | { request: 'rel-add'; name: string; kind: string; path: PathText; target: string; settings: Setting[] }
+  | { request: 'rel-add'; name: string; kind: string; path: PathText; target: string; settings: Setting[]; paused: boolean }
   /** A folder on a host that runs OpenSSH's server only. */
   | ({ request: 'host-add' } & HostAdd)
   | { request: 'rel-list' }

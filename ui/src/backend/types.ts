@@ -39,6 +39,8 @@ export interface Join {
   path: PathText
   role: string | null
   settings: Setting[]
+  /** Whether it begins paused. */
+  paused: boolean
 }
 
 /** What became of a push or pull. */
@@ -87,6 +89,8 @@ export interface HostAdd {
   /** Whether changes come from the host, where they travel one way. */
   from_host: boolean
   settings: Setting[]
+  /** Whether it begins paused. */
+  paused: boolean
   /** Fingerprints of host keys that a person has compared and accepts. */
   accept_keys: string[]
   /** Passphrases of encrypted keys. */
@@ -245,6 +249,8 @@ export interface RelationshipStatus {
   unknown_since: string | null
   endpoints: EndpointStatus[]
   drift: DriftInfo | null
+  /** What changed here since both sides were equal, while the other side is away or this is paused. */
+  waiting: DriftInfo | null
   progress: Progress | null
   conflicts: number
   problems: number

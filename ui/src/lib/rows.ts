@@ -53,10 +53,13 @@ export function noteOf(status: RelationshipStatus, now: number): string | null {
       const seen = away.last_seen
         ? t('row.offline', { machine: away.node, ago: relative(away.last_seen, now) })
         : t('row.offlineNever', { machine: away.node })
-      return `${seen} ${t('row.waits', { n: status.drift?.files ?? 0 })}`
+      return `${seen} ${waitsText(waitingHere(status))} ${t('row.retries')}`
     }
-    case 'paused':
-      return status.paused_until ? t('row.pausedUntil', { time: moment(status.paused_until) }) : t('row.paused')
+    case 'paused': {
+      const paused = status.paused_until ? t('row.pausedUntil', { time: moment(status.paused_until) }) : t('row.paused')
+      const waits = waitingHere(status)
+      return waits ? `${paused} ${waitsText(waits)}` : paused
+    }
     case 'waiting':
       return t('row.nobody')
     case 'attention':
@@ -67,6 +70,15 @@ export function noteOf(status: RelationshipStatus, now: number): string | null {
     default:
       return null
   }
+}
+
+/** How many changes of this machine wait to travel; null where that is not known. */
+export function waitingHere(status: RelationshipStatus): number | null {
+  return status.waiting?.files ?? null
+}
+
+export function waitsText(n: number | null): string {
+  return n === null ? t('row.waitsUnknown') : t('row.waits', { n })
 }
 
 export function driftText(status: RelationshipStatus): [main: string, more: string | null] {

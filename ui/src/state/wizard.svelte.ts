@@ -32,7 +32,8 @@ export class Wizard {
   /** `null` data: this engine cannot look ahead. */
   readonly preview = new Query<PlanInfo | null>()
   readonly counting: Counting
-  readonly start: Action<[], string>
+  /** Makes the relationship, which begins paused where that is wanted. */
+  readonly start: Action<[paused: boolean], string>
 
   missing = $derived.by((): MessageKey | null => {
     if (this.path.path === '') return 'wizard.need.path'
@@ -50,8 +51,9 @@ export class Wizard {
   constructor(app: App) {
     this.#app = app
     this.counting = new Counting(app)
-    this.start = new Action(async () => {
-      const { target, ...ours } = this.#fields()
+    this.start = new Action(async (paused) => {
+      const { target, ...fields } = this.#fields()
+      const ours = { ...fields, paused }
       const made = await (this.way === 'code'
         ? ask(app.backend, { request: 'share', ...ours })
         : this.way === 'peer'
@@ -127,7 +129,8 @@ export class JoinWizard {
   readonly pair: Action<[], { name: string; check: string; fingerprint: string; share: string | null }>
   readonly shares = new Query<PeerShare[] | null>()
   readonly preview = new Query<PlanInfo>()
-  readonly start: Action<[], string>
+  /** Joins; it begins paused where that is wanted. */
+  readonly start: Action<[paused: boolean], string>
 
   constructor(app: App) {
     this.#app = app
@@ -142,8 +145,8 @@ export class JoinWizard {
       app.node.refresh()
       return paired
     })
-    this.start = new Action(async () => {
-      const made = await ask(app.backend, { request: 'join', ...this.#fields() })
+    this.start = new Action(async (paused) => {
+      const made = await ask(app.backend, { request: 'join', ...this.#fields(), paused })
       app.node.refresh()
       return made.id
     })
@@ -168,7 +171,7 @@ export class JoinWizard {
   look(): void {
     this.step = 'preview'
     this.preview.reset()
-    void this.preview.load(() => ask(this.#app.backend, { request: 'join-preview', ...this.#fields() }))
+    void this.preview.load(() => ask(this.#app.backend, { request: 'join-preview', ...this.#fields(), paused: false }))
   }
 
   /** Undoes a pairing whose check was not the same on both screens. */

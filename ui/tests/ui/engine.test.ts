@@ -178,7 +178,7 @@ test('an earlier version is restored from the history', { timeout: 180_000 }, as
   for (const folder of [photos, srv]) await holds(join(folder, 'regatta.txt'), 'Sunday at ten\n')
 })
 
-test('a second relationship is previewed on the paired machine, then started', { timeout: 180_000 }, async () => {
+test('a second relationship is previewed on the paired machine, saved paused, and begins when it is resumed', { timeout: 180_000 }, async () => {
   const { page } = desk
   const [ours, theirs] = [join(base, 'code'), join(base, 'srv-code')]
   for (const dir of [ours, theirs]) mkdirSync(dir)
@@ -191,7 +191,10 @@ test('a second relationship is previewed on the paired machine, then started', {
   await press(page, 'Next')
   await reads(page, 'Add 1 file on nas')
   expect(existsSync(join(theirs, 'main.rs')), 'a preview writes nothing').toBe(false)
-  await press(page, 'Start')
+  await press(page, 'Save paused')
+  await reads(page, 'Paused.')
+  expect(existsSync(join(theirs, 'main.rs')), 'what is paused copies nothing').toBe(false)
+  await press(page, 'Resume')
   await reads(page, 'Even on both machines.')
   await holds(join(theirs, 'main.rs'), 'fn main() {}\n')
 })

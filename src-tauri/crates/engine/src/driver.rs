@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenfold_core::Digest;
+use evenfold_core::diff::Drift;
 use evenfold_core::safety::Halt;
 use evenfold_core::scope::Scope;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,6 +26,9 @@ const REACH_PATIENCE: Duration = Duration::from_secs(8);
 
 /// How often a folder that is missing is looked for.
 const LOOK_FOR_FOLDER: Duration = Duration::from_secs(3);
+
+/// While both sides are apart, what waits here is counted so long after something changed.
+const COUNT: Duration = Duration::from_secs(2);
 
 /// When cycles begin by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +86,9 @@ pub struct State {
     pub retry_in: Option<Duration>,
     /// Why nothing happens until a person looked.
     pub halt: Option<(Halt, Option<Digest>)>,
+    /// What changed here since both sides agreed last, while the hub cannot be reached or it is paused; `None` where
+    /// that is not known.
+    pub waiting: Option<Arc<Drift>>,
 }
 
 /// A handle on a running loop. Dropping all handles ends it.
@@ -150,6 +157,8 @@ enum Cause {
     TheirsChanged,
     LinkChanged,
     Due(Look),
+    /// What waits here is to be counted.
+    Count,
     Ended,
 }
 
@@ -178,6 +187,7 @@ impl Driver {
         ours.mark_unchanged();
         let mut theirs: Option<watch::Receiver<u64>> = None;
         let mut due: Option<(Instant, Look)> = None;
+        let mut count_at = self.counts().then(|| Instant::now() + COUNT);
         let mut link_is_new = true;
         loop {
             if link_is_new {
@@ -189,16 +199,23 @@ impl Driver {
                     // What happened while we were apart is found now.
                     due = Some((Instant::now(), Look::Current));
                 }
+                count_at = self.counts().then(|| Instant::now() + COUNT);
             }
-            let cause = self.next_cause(&mut ours, &mut theirs, due).await;
+            let cause = self.next_cause(&mut ours, &mut theirs, due, count_at).await;
             let look = match cause {
                 Cause::Ended => return,
+                Cause::Count => {
+                    count_at = None;
+                    self.count().await;
+                    continue;
+                }
                 Cause::LinkChanged => {
                     link_is_new = true;
                     continue;
                 }
                 Cause::Command(Command::Pause) => {
                     self.state.send_modify(|state| state.paused = true);
+                    count_at = self.counts().then(|| Instant::now() + COUNT);
                     continue;
                 }
                 Cause::Command(Command::Resume) => {
@@ -224,12 +241,12 @@ impl Driver {
                 Cause::OursChanged | Cause::TheirsChanged => Look::Current,
                 Cause::Due(look) => look,
             };
-            if self.state.borrow().paused {
+            let endpoint = self.link.borrow().clone().filter(|_| !self.state.borrow().paused);
+            let Some(endpoint) = endpoint else {
                 due = None;
-                continue;
-            }
-            let Some(endpoint) = self.link.borrow().clone() else {
-                due = None;
+                if self.counts() {
+                    count_at = count_at.or(Some(Instant::now() + COUNT));
+                }
                 continue;
             };
             // What changes from here on wakes the loop again.
@@ -249,24 +266,51 @@ impl Driver {
         self.trigger != Trigger::Manual || self.pair.is_by_hand()
     }
 
+    /// Tells whether what waits here is counted: both sides are apart, and what changes is seen.
+    fn counts(&self) -> bool {
+        let apart = self.state.borrow().paused || self.link.borrow().is_none();
+        apart && self.watches()
+    }
+
+    fn watches(&self) -> bool {
+        self.trigger == Trigger::Watch || self.pair.is_by_hand()
+    }
+
+    /// Counts what waits here, while nothing can travel.
+    async fn count(&mut self) {
+        if !self.counts() {
+            return;
+        }
+        let waiting = match self.pair.waiting().await {
+            Ok(waiting) => waiting.map(Arc::new),
+            Err(error) => {
+                tracing::debug!(%error, "what waits here could not be counted");
+                None
+            }
+        };
+        self.state.send_modify(|state| state.waiting = waiting);
+    }
+
     async fn next_cause(
         &mut self,
         ours: &mut watch::Receiver<u64>,
         theirs: &mut Option<watch::Receiver<u64>>,
         due: Option<(Instant, Look)>,
+        count_at: Option<Instant>,
     ) -> Cause {
         if let Some(command) = self.waiting.pop_front() {
             return Cause::Command(command);
         }
         let paused = self.state.borrow().paused;
-        let watching = (self.trigger == Trigger::Watch || self.pair.is_by_hand()) && !paused;
+        let watching = self.watches();
         tokio::select! {
             biased;
             command = self.commands.recv() => command.map_or(Cause::Ended, Cause::Command),
             changed = self.link.changed() => if changed.is_ok() { Cause::LinkChanged } else { Cause::Ended },
             () = until(due.map(|(at, _)| at)), if !paused => Cause::Due(due.map_or(Look::Full, |(_, look)| look)),
             () = changed(Some(ours)), if watching => Cause::OursChanged,
-            () = changed(theirs.as_mut()), if watching => Cause::TheirsChanged,
+            () = changed(theirs.as_mut()), if watching && !paused => Cause::TheirsChanged,
+            () = until(count_at), if count_at.is_some() => Cause::Count,
         }
     }
 
@@ -333,6 +377,7 @@ impl Driver {
                 Ok(report) => {
                     state.error = None;
                     state.retry_in = None;
+                    state.waiting = None;
                     state.halt = match &report.ending {
                         Ending::Held(halt) => {
                             Some((halt.clone(), halt.approvable().then(|| report.plan.id())))

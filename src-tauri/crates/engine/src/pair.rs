@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use evenfold_core::diff::{Drift, compare};
 use evenfold_core::edit::{Edit, edit};
 use evenfold_core::patience::Patience;
 use evenfold_core::plan::{Blocked, Conflict, Plan, Reason};
@@ -44,6 +45,8 @@ pub struct Pair {
     settings: PairSettings,
     batch_ids: BatchIds,
     memory: Option<Memory>,
+    /// The ancestor as the store has it, where it was wanted before the first cycle.
+    stored: Option<Arc<Dir>>,
     patience: Patience,
 }
 
@@ -76,6 +79,7 @@ impl Pair {
             settings,
             batch_ids: Arc::new(rand::random),
             memory: None,
+            stored: None,
             patience: Patience::default(),
         }
     }
@@ -102,6 +106,32 @@ impl Pair {
     /// Tells whether somebody chooses by hand what is sent.
     pub fn is_by_hand(&self) -> bool {
         self.settings.tracking.is_some()
+    }
+
+    /// Compares our folder with what both sides agreed on last, without the other side: what changed here since then
+    /// waits to travel. `None` if nothing was ever agreed on, so that nothing can be said.
+    ///
+    /// # Errors
+    /// Where our endpoint or the store fails.
+    pub async fn waiting(&mut self) -> Result<Option<Drift>, CycleError> {
+        let ours = self.ours.scan(Look::Current.extent(), &[]).await.map_err(on(Side::Ours))?.tree;
+        let ancestor = match (&self.memory, &self.stored) {
+            (Some(memory), _) => memory.ancestor.clone(),
+            (None, Some(stored)) => stored.clone(),
+            (None, None) => self.store.load(&ours).await?.ancestor,
+        };
+        if self.memory.is_none() {
+            self.stored = Some(ancestor.clone());
+        }
+        if ancestor.children().is_empty() {
+            return Ok(None);
+        }
+        let ancestor = self.settings.left_of(&ancestor);
+        let ours = match &self.settings.tracking {
+            Some(tracking) => tracking.choose(&ours, &ancestor, &ancestor),
+            None => ours,
+        };
+        Ok(Some(compare(Some(&ancestor), &ours, &ancestor, Side::Ours)))
     }
 
     /// Runs one cycle with the hub's endpoint `theirs`.
@@ -256,6 +286,7 @@ impl Pair {
         let just_read = self.memory.is_none();
         if just_read {
             let record = self.store.load(&seen.ours.tree).await?;
+            self.stored = None;
             let ancestor = self.settings.left_of(&record.ancestor);
             let epochs = record.epochs;
             self.memory = Some(Memory {

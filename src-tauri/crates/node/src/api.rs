@@ -7,6 +7,7 @@ mod data;
 mod error;
 mod event;
 mod ledger;
+mod making;
 mod manual;
 mod peers;
 mod survey;
@@ -19,6 +20,7 @@ pub use data::*;
 pub use error::*;
 pub use event::Event;
 pub use ledger::*;
+pub use making::*;
 pub use manual::*;
 pub use peers::*;
 pub use survey::*;
@@ -116,6 +118,9 @@ pub enum Request {
         kind: String,
         /// Settings that differ from the kind's preset.
         settings: Vec<Setting>,
+        /// Whether it begins paused: nothing travels before it is resumed.
+        #[serde(default)]
+        paused: bool,
     },
     /// Says what joining would do, without writing anything. Reply: [`Reply::Preview`].
     JoinPreview(Join),
@@ -133,6 +138,9 @@ pub enum Request {
         target: String,
         /// Settings.
         settings: Vec<Setting>,
+        /// Whether it begins paused.
+        #[serde(default)]
+        paused: bool,
     },
     /// Creates a relationship with a folder on a host that runs OpenSSH's server. Reply: [`Reply::Relationship`].
     HostAdd(Box<HostAdd>),
@@ -440,56 +448,6 @@ pub enum Request {
     Subscribe,
     /// Ends the node in an orderly way. Reply: [`Reply::Done`].
     Shutdown,
-}
-
-/// What to join and where.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(optional_fields = nullable))]
-pub struct Join {
-    /// Name or fingerprint of the peer that shares; absent when `code` is given.
-    pub peer: Option<String>,
-    /// Name of the share; absent when a code says it.
-    pub share: Option<String>,
-    /// Absolute path of the local folder, which must exist.
-    pub path: PathText,
-    /// `spoke`, `source` or `destination`; the kind's own default if absent.
-    pub role: Option<String>,
-    /// Settings of this endpoint.
-    pub settings: Vec<Setting>,
-}
-
-/// A relationship with a folder on a host that runs OpenSSH's server.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-pub struct HostAdd {
-    /// Name of the relationship.
-    pub name: String,
-    /// Kind.
-    pub kind: String,
-    /// Absolute path of the local folder, which must exist.
-    pub path: PathText,
-    /// `ssh://user@host:port/path`.
-    pub target: String,
-    /// Whether changes come from the host, where they travel one way.
-    pub from_host: bool,
-    /// Settings.
-    pub settings: Vec<Setting>,
-    /// Fingerprints of host keys that a person has compared and accepts.
-    pub accept_keys: Vec<String>,
-    /// Passphrases of encrypted keys; kept in memory only.
-    pub passphrases: Vec<Secret>,
-}
-
-/// A text that is not shown in logs.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-#[serde(transparent)]
-pub struct Secret(pub String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
-    }
 }
 
 /// Which history is wanted.

@@ -47,6 +47,7 @@ impl Node {
         name: &str,
         kind: &str,
         pairs: &[Setting],
+        pause: Pause,
     ) -> Result<RelationshipInfo, ApiError> {
         let kind: Kind = kind.parse().map_err(wrong_setting)?;
         let settings = Settings::parse(kind, pairs).map_err(wrong_setting)?;
@@ -68,7 +69,7 @@ impl Node {
             hub: None,
             hub_share: None,
             settings: to_json(&settings.overrides())?,
-            pause: Pause::Running,
+            pause,
             created: now_micros(),
             root_identity: None,
             last_verified: None,
@@ -287,7 +288,7 @@ impl Node {
             hub: Some(invitation.peer.key),
             hub_share: Some(invitation.share.name),
             settings: to_json(&invitation.settings.overrides())?,
-            pause: Pause::Running,
+            pause: begin(join.paused),
             created: now_micros(),
             root_identity: None,
             last_verified: None,
@@ -372,6 +373,11 @@ fn role_of(wanted: Option<&str>, settings: &Settings) -> Result<&'static str, Ap
             Err(ApiError::new(ErrorCode::Usage, message).with_hint(hint))
         }
     }
+}
+
+/// How a new relationship begins.
+pub(crate) fn begin(paused: bool) -> Pause {
+    if paused { Pause::Paused } else { Pause::Running }
 }
 
 /// Writes settings as they are stored.

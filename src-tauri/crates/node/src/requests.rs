@@ -510,6 +510,7 @@ impl Node {
             path: request.path,
             role: None,
             settings: Vec::new(),
+            paused: false,
         };
         Ok(vec![self.join(&join).await?.id])
     }
@@ -522,11 +523,12 @@ impl Node {
         path: &PathText,
         target: &str,
         settings: &[Setting],
+        pause: evenfold_store::Pause,
     ) -> Result<crate::api::RelationshipInfo, ApiError> {
         let (peer, there) = machine_and_path(target)?;
         let row = self.peer(peer).await?;
         self.reach(&row, Duration::from_secs(10)).await?;
-        let info = self.share(path, name, kind, settings).await?;
+        let info = self.share(path, name, kind, settings, pause).await?;
         let there = PathText { path: there.to_owned(), path_bytes: None };
         let request = AdoptRequest { share: name.to_owned(), path: there };
         if let Err(error) = self.ask(&PeerKey::from_bytes(row.key), "adopt", &request).await {

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::api::{ApiError, Event, Reply, Request};
 use crate::control::Service;
+use crate::join::begin;
 use crate::manual::TransferRequest;
 use crate::node::Node;
 
@@ -34,13 +35,14 @@ impl Service for NodeService {
             Request::PeerVia { peer, middle } => done(node.peer_via(&peer, middle.as_deref()).await)?,
             Request::PeerRemove { peer } => done(node.peer_remove(&peer).await)?,
             Request::PeerPing { peer } => Reply::Ping(node.peer_ping(&peer).await?),
-            Request::Share { path, name, kind, settings } => {
-                Reply::Relationship(node.share(&path, &name, &kind, &settings).await?)
+            Request::Share { path, name, kind, settings, paused } => {
+                Reply::Relationship(node.share(&path, &name, &kind, &settings, begin(paused)).await?)
             }
             Request::JoinPreview(join) => Reply::Preview(node.join_preview(&join).await?),
             Request::Join(join) => Reply::Relationship(node.join(&join).await?),
-            Request::RelAdd { name, kind, path, target, settings } => {
-                Reply::Relationship(node.rel_add(&name, &kind, &path, &target, &settings).await?)
+            Request::RelAdd { name, kind, path, target, settings, paused } => {
+                let pause = begin(paused);
+                Reply::Relationship(node.rel_add(&name, &kind, &path, &target, &settings, pause).await?)
             }
             Request::HostAdd(add) => Reply::Relationship(node.host_add(&add).await?),
             Request::HostUnlock { passphrase } => {

@@ -191,7 +191,8 @@ class Fake implements Backend {
         const info = structuredClone(scenarios['in-sync']!().infos[0]!)
         const id = crypto.randomUUID()
         Object.assign(status, { id, name })
-        Object.assign(info, { id, name, path: request.path.path })
+        Object.assign(info, { id, name, path: request.path.path, paused: request.paused })
+        if (request.paused) status.state = 'paused'
         world.statuses.push(status)
         world.infos.push(info)
         this.#tell({ event: 'relationship', id })

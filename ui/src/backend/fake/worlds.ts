@@ -140,6 +140,7 @@ function relationship(
     unknown_since: null,
     endpoints: [own, ...rest],
     drift: { files: 0, bytes: 0, oldest_seconds: null },
+    waiting: null,
     progress: null,
     conflicts: 0,
     problems: 0,
@@ -377,7 +378,8 @@ export const scenarios: Record<string, () => World> = {
     relationship(world, 'Photos', 'two-way', '/home/ada/Photos', [{ node: 'nas', online: false }], {
       state: 'unknown',
       error,
-      drift: { files: 41, bytes: 92_000_000, oldest_seconds: 9000 },
+      drift: null,
+      waiting: { files: 41, bytes: 92_000_000, oldest_seconds: 9000 },
       verified_at: ago(3 * hour),
       unknown_since: ago(3 * hour),
       retry_at: new Date(present + 40_000).toISOString(),
@@ -387,7 +389,7 @@ export const scenarios: Record<string, () => World> = {
   },
   paused() {
     const world = blank()
-    withPhotos(world, { state: 'paused', drift: { files: 12, bytes: 30_000_000, oldest_seconds: 4000 } })
+    withPhotos(world, { state: 'paused', waiting: { files: 12, bytes: 30_000_000, oldest_seconds: 4000 } })
     withBackup(world, { state: 'paused' })
     return world
   },

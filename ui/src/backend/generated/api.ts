@@ -385,6 +385,8 @@ target: string,
 from_host: boolean,
 /** Settings. */
 settings: Array<[string, string]>,
+/** Whether it begins paused. */
+paused: boolean,
 /** Fingerprints of host keys that a person has compared and accepts. */
 accept_keys: Array<string>,
 /** Passphrases of encrypted keys; kept in memory only. */
@@ -401,7 +403,9 @@ path: PathText,
 /** `spoke`, `source` or `destination`; the kind's own default if absent. */
 role?: string | null,
 /** Settings of this endpoint. */
-settings: Array<[string, string]>, };
+settings: Array<[string, string]>,
+/** Whether it begins paused. */
+paused: boolean, };
 
 /** A delivery: one item in one version on its way to one destination. */
 export type LedgerItem = {
@@ -692,6 +696,11 @@ unknown_since: string | null,
 endpoints: Array<EndpointStatus>,
 /** What differs; `null` if unknown. */
 drift: DriftInfo | null,
+/**
+ * What changed on this machine since both sides were equal, while the other side cannot be reached or this is
+ * paused: it waits here to travel.
+ */
+waiting: DriftInfo | null,
 /** What is going on. */
 progress: Progress | null,
 /** Conflicts that wait. */
@@ -753,7 +762,9 @@ name: string,
 /** One of the kinds. */
 kind: string,
 /** Settings that differ from the kind's preset. */
-settings: Array<[string, string]>, } | { "request": "join-preview" } & Join | { "request": "join" } & Join | { "request": "rel-add",
+settings: Array<[string, string]>,
+/** Whether it begins paused: nothing travels before it is resumed. */
+paused: boolean, } | { "request": "join-preview" } & Join | { "request": "join" } & Join | { "request": "rel-add",
 /** Name of the relationship. */
 name: string,
 /** Kind. */
@@ -763,7 +774,9 @@ path: PathText,
 /** `PEER:/absolute/path`. */
 target: string,
 /** Settings. */
-settings: Array<[string, string]>, } | { "request": "host-add" } & HostAdd | { "request": "host-unlock",
+settings: Array<[string, string]>,
+/** Whether it begins paused. */
+paused: boolean, } | { "request": "host-add" } & HostAdd | { "request": "host-unlock",
 /** The passphrase. */
 passphrase: Secret, } | { "request": "rel-list" } | { "request": "rel-show",
 /** Name or id. */

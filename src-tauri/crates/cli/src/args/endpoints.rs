@@ -40,6 +40,9 @@ pub(crate) struct ShareArgs {
     /// How many one-time codes to print, one for each machine that is to join [default: on a terminal 1, for a relay 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=20))]
     pub(crate) codes: Option<u8>,
+    /// Begin paused: nothing travels before `evenfold rel resume`
+    #[arg(long)]
+    pub(crate) paused: bool,
     #[command(flatten)]
     pub(crate) set: SetArgs,
 }
@@ -66,6 +69,9 @@ pub(crate) struct JoinArgs {
     pub(crate) role: Option<String>,
     #[command(flatten)]
     pub(crate) set: SetArgs,
+    /// Begin paused: nothing travels before `evenfold rel resume`
+    #[arg(long, conflicts_with_all = ["wait", "dry_run"])]
+    pub(crate) paused: bool,
     /// Only show what would be copied, replaced and deleted
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -117,6 +123,9 @@ Examples:
         /// two-way, mirror, manual, send-once, relay or compare
         #[arg(long, value_name = "KIND", default_value = "two-way")]
         kind: String,
+        /// Begin paused: nothing travels before `evenfold rel resume`
+        #[arg(long)]
+        paused: bool,
         #[command(flatten)]
         set: SetArgs,
     },

@@ -41,7 +41,14 @@ pub(crate) async fn run(context: &mut Context, arguments: JoinArgs) -> Result<Ex
             (paired.name, share)
         }
     };
-    let join = Join { peer: Some(peer), share: Some(share), path, role: arguments.role, settings };
+    let join = Join {
+        peer: Some(peer),
+        share: Some(share),
+        path,
+        role: arguments.role,
+        settings,
+        paused: arguments.paused,
+    };
     let preview = ask!(engine, Request::JoinPreview(join.clone()), Preview)?;
     if arguments.dry_run {
         if context.out.is_json() {

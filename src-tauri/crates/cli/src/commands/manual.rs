@@ -180,6 +180,7 @@ mod tests {
             unknown_since: None,
             endpoints: Vec::new(),
             drift: None,
+            waiting: None,
             progress: None,
             conflicts: 0,
             problems: 0,

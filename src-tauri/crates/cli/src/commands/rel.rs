@@ -14,17 +14,18 @@ use crate::{paths, words};
 
 pub(crate) async fn run(context: &mut Context, command: RelCommand) -> Result<Exit, ApiError> {
     match command {
-        RelCommand::Add { name, path, target, accept_key, kind, set } => {
+        RelCommand::Add { name, path, target, accept_key, kind, paused, set } => {
             let settings = paths::expand(&set.set)?;
             tell_without_effect(&Settings::parse(kind.parse::<Kind>()?, &settings)?, &settings);
             if let Some(ends) = rel_host::ends(&path, &target)? {
-                let made = rel_host::add(context, name, kind, ends, settings, accept_key).await?;
+                let made = rel_host::add(context, name, kind, ends, settings, accept_key, paused).await?;
                 return shown(context, &made, "Made ");
             }
             let target = rel_host::text(&target)?;
             let path = paths::folder(&path)?;
             let mut engine = context.engine(Network::DialOnly).await?;
-            let made = ask!(engine, Request::RelAdd { name, kind, path, target, settings }, Relationship)?;
+            let add = Request::RelAdd { name, kind, path, target, settings, paused };
+            let made = ask!(engine, add, Relationship)?;
             shown(context, &made, "Made ")
         }
         RelCommand::List => list(context).await,

@@ -188,6 +188,7 @@ async fn apply_one(
                     name: entry.name.clone(),
                     kind: entry.kind.clone(),
                     settings: entry.pairs.clone(),
+                    paused: false,
                 };
                 (ask!(engine, request, Relationship)?, "shared", Vec::new())
             }
@@ -217,6 +218,7 @@ async fn joined(
         path: entry.folder(file),
         role: entry.role.clone(),
         settings: entry.pairs.iter().filter(|(key, _)| own(key)).cloned().collect(),
+        paused: false,
     };
     let preview = ask!(engine, Request::JoinPreview(join.clone()), Preview)?;
     if preview.kind != entry.kind {

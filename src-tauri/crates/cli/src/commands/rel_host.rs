@@ -57,10 +57,11 @@ pub(crate) async fn add(
     ends: Ends,
     settings: Vec<Setting>,
     accept_keys: Vec<String>,
+    paused: bool,
 ) -> Result<RelationshipInfo, ApiError> {
     let Ends { path, target, from_host } = ends;
     let passphrases = Vec::new();
-    let mut add = HostAdd { name, kind, path, target, from_host, settings, accept_keys, passphrases };
+    let mut add = HostAdd { name, kind, path, target, from_host, settings, paused, accept_keys, passphrases };
     let mut engine = context.engine(Network::DialOnly).await?;
     for _ in 0..MOST_QUESTIONS {
         let error = match engine.ask(Request::HostAdd(Box::new(add.clone()))).await {

@@ -24,6 +24,7 @@ pub(crate) async fn run(context: &mut Context, arguments: ShareArgs) -> Result<E
         name: arguments.name.clone(),
         kind: arguments.kind,
         settings,
+        paused: arguments.paused,
     };
     let at_terminal = context.out.is_terminal() && context.can_ask();
     let codes = match arguments.codes {

@@ -118,6 +118,10 @@ fn details(one: &RelationshipStatus, now: Timestamp) -> Vec<Line> {
     if let Some(progress) = &one.progress {
         lines.push(Line::plain(format!("    {}", words::progress(progress))));
     }
+    if let Some(waiting) = one.waiting.as_ref().filter(|waiting| waiting.files > 0) {
+        let text = words::counted(waiting.files, "change waits here", "changes wait here");
+        lines.push(Line::plain(format!("    {text}, {}", human_size(waiting.bytes))));
+    }
     let mut needs = |text: String, next: &str| {
         lines.push(Line::styled(Style::Attention, format!("    {text}")));
         lines.push(Line::plain(format!("      {next}")));
@@ -209,6 +213,7 @@ mod tests {
             unknown_since: None,
             endpoints: vec![endpoint("desk", "spoke", true), endpoint("nas", "hub", true)],
             drift: Some(DriftInfo { files: 0, bytes: 0, oldest_seconds: None }),
+            waiting: None,
             progress: None,
             conflicts: 0,
             problems: 0,
@@ -267,13 +272,17 @@ mod tests {
         one.state = "unknown".into();
         one.drift = None;
         one.unknown_since = Some("then".into());
+        one.waiting = Some(DriftInfo { files: 41, bytes: 1_200_000, oldest_seconds: None });
         one.endpoints = vec![endpoint("desk", "spoke", true), endpoint("nas", "hub", false)];
         let said = said(one);
         assert_eq!(
             said.first().unwrap(),
             "? unknown  photos  desk ⇄ nas  differs: not known  unknown since then"
         );
-        assert_eq!(said.last().unwrap(), "    nas   hub    /nas/photos   offline, last seen 3 h ago");
+        assert_eq!(
+            said[2..],
+            ["    nas   hub    /nas/photos   offline, last seen 3 h ago", "    41 changes wait here, 1.2 MB"]
+        );
     }
 
     #[test]

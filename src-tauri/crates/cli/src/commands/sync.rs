@@ -134,6 +134,7 @@ mod tests {
             unknown_since: None,
             endpoints: Vec::new(),
             drift: None,
+            waiting: None,
             progress: None,
             conflicts: 2,
             problems: 0,

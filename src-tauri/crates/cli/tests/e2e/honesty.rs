@@ -39,6 +39,50 @@ fn t24_killed_hub_is_unknown_since_and_exits_6() {
 }
 
 #[test]
+fn t24_changes_that_wait_here_are_counted_while_the_hub_is_away_or_all_is_paused() {
+    let mut pair = Pair::two_way(|a| {
+        write(a, "one", "1");
+        write(a, "d/two", "22");
+    });
+    pair.until_state(&pair.spoke, "in-sync");
+    assert!(status(&pair.spoke)["waiting"].is_null());
+    let waits = |pair: &Pair, files: u64, bytes: u64| {
+        eventually("all that waits is counted", || {
+            let waiting = &status(&pair.spoke)["waiting"];
+            (waiting["files"].as_u64(), waiting["bytes"].as_u64()) == (Some(files), Some(bytes))
+        });
+    };
+    pair.hub.kill9();
+    eventually("the hub is away", || status(&pair.spoke)["state"] == "unknown");
+    waits(&pair, 0, 0);
+    write(&pair.b, "three", "333");
+    waits(&pair, 1, 3);
+    write(&pair.b, "one", "1111");
+    std::fs::remove_file(pair.b.join("d/two")).unwrap();
+    waits(&pair, 3, 9);
+    let said = pair.spoke.run(["status", REL]);
+    assert!(said.stdout.contains("3 changes wait here, 9 B"), "{said:#?}");
+    // Started anew, it has only what it wrote down.
+    pair.spoke.kill9();
+    pair.spoke.restart();
+    waits(&pair, 3, 9);
+    pair.hub.restart();
+    pair.until_same();
+    pair.until_state(&pair.spoke, "in-sync");
+    assert!(status(&pair.spoke)["waiting"].is_null());
+    assert!(!pair.a.join("d/two").exists());
+
+    pair.spoke.run(["rel", "pause", REL]).ok();
+    write(&pair.b, "four", "4444");
+    waits(&pair, 1, 4);
+    assert!(!pair.a.join("four").exists());
+    pair.spoke.run(["rel", "resume", REL]).ok();
+    pair.until_same();
+    pair.until_state(&pair.spoke, "in-sync");
+    assert!(status(&pair.spoke)["waiting"].is_null());
+}
+
+#[test]
 fn t24_silent_hub_is_unknown_since_and_exits_6() {
     let pair = Pair::two_way(|a| write(a, "one", "1"));
     signal(pair.hub.process(), "STOP");

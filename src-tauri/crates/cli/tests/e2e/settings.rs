@@ -1,5 +1,7 @@
 //! T34: settings of nodes and relationships.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::common::tree::{assert_same, write};
@@ -91,6 +93,46 @@ fn t34_twelve_relationships_between_two_nodes_in_both_directions() {
             all.len() == 12 && all.iter().all(|one| one["state"] == "in-sync")
         });
     }
+}
+
+#[test]
+fn t34_relationship_that_begins_paused_copies_nothing_before_it_is_resumed() {
+    let (desk, nas) = paired();
+    let share = |name: &str| {
+        let folder = desk.folder(name);
+        write(&folder, "from the desk", name);
+        desk.run(["share", folder.to_str().unwrap(), "--name", name, "--paused"]).ok();
+        folder
+    };
+    let until_resumed = |node: &TestNode, name: &str, here: &Path, there: &Path| {
+        let status = node.json(["status", name]);
+        assert_eq!(status["relationships"][0]["state"], "paused", "{status}");
+        assert!(!there.join("from the desk").exists() && !here.join("from the nas").exists());
+        node.run(["rel", "resume", name]).ok();
+        until_same(here, there);
+        assert!(there.join("from the desk").exists() && here.join("from the nas").exists());
+    };
+    // Where it is shared: nobody can join before.
+    let (a, b) = (share("one"), nas.folder("one"));
+    let join = ["join", "desk:one", b.to_str().unwrap(), "--yes"];
+    nas.run(join).exits(1).says("the relationship is paused on the hub");
+    assert!(!a.join(".evenfold/staging").exists() && std::fs::read_dir(&b).unwrap().next().is_none());
+    desk.run(["rel", "resume", "one"]).ok();
+    nas.run(join).ok();
+    until_same(&a, &b);
+    // Where it is joined.
+    let (a, b) = (share("two"), nas.folder("two"));
+    desk.run(["rel", "resume", "two"]).ok();
+    write(&b, "from the nas", "2");
+    nas.run(["join", "desk:two", b.to_str().unwrap(), "--yes", "--paused"]).ok();
+    until_resumed(&nas, "two", &a, &b);
+    // From one side.
+    let (a, b) = (desk.folder("three"), nas.folder("three"));
+    write(&a, "from the desk", "3");
+    let there = format!("nas:{}", b.display());
+    desk.run(["rel", "add", "three", a.to_str().unwrap(), &there, "--paused"]).ok();
+    write(&b, "from the nas", "3");
+    until_resumed(&desk, "three", &a, &b);
 }
 
 #[test]

@@ -182,6 +182,10 @@ pub struct RelationshipStatus {
     pub endpoints: Vec<EndpointStatus>,
     /// What differs; `null` if unknown.
     pub drift: Option<DriftInfo>,
+    /// What changed on this machine since both sides were equal, while the other side cannot be reached or this is
+    /// paused: it waits here to travel.
+    #[serde(default)]
+    pub waiting: Option<DriftInfo>,
     /// What is going on.
     pub progress: Option<Progress>,
     /// Conflicts that wait.

@@ -299,6 +299,7 @@ impl Node {
                 bytes: open_bytes,
                 oldest_seconds: oldest.map(|since| u64::try_from((now - since) / 1_000_000).unwrap_or(0)),
             }),
+            waiting: None,
             progress: (state.running > 0).then(|| delivery.meter.read_unless_idle()).flatten(),
             conflicts: 0,
             problems,

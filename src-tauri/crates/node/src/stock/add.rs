@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use evenfold_ssh::stock::sftp::{SftpError, status};
 use evenfold_ssh::stock::{Host, StockError, Target};
-use evenfold_store::{Pause, RelationshipRow};
+use evenfold_store::RelationshipRow;
 use uuid::Uuid;
 
 use super::hosts::failure;
 use super::keeper::absolute;
 use super::served::{Started, Unfit};
 use crate::api::{ApiError, ErrorCode, HostAdd, RelationshipInfo, Secret};
-use crate::join::{folder, to_json, wrong_setting};
+use crate::join::{begin, folder, to_json, wrong_setting};
 use crate::node::Node;
 use crate::record::now_micros;
 use crate::settings::{Flow, Kind, Settings, Stage};
@@ -66,7 +66,7 @@ impl Node {
             hub: None,
             hub_share: Some(target.to_string()),
             settings: to_json(&settings.overrides())?,
-            pause: Pause::Running,
+            pause: begin(add.paused),
             created: now_micros(),
             root_identity: None,
             last_verified: None,

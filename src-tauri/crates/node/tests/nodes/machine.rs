@@ -77,14 +77,21 @@ pub(crate) async fn join(hub: &Machine, spoke: &Machine, kind: &str, settings: &
     };
     spoke.ask(Request::PairAccept { code: offer.code, address: Some(offer.addresses[0].clone()) }).await;
     let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    hub.ask(Request::Share { path: text(&hub.folder()), name: "r".into(), kind: kind.into(), settings })
-        .await;
+    hub.ask(Request::Share {
+        path: text(&hub.folder()),
+        name: "r".into(),
+        kind: kind.into(),
+        settings,
+        paused: false,
+    })
+    .await;
     let join = Join {
         peer: Some(hub.name.into()),
         share: Some("r".into()),
         path: text(&spoke.folder()),
         role: None,
         settings: Vec::new(),
+        paused: false,
     };
     spoke.ask(Request::Join(join)).await;
 }

@@ -69,6 +69,8 @@ export const wizard: Record<keyof typeof en, string> = {
   'wizard.again': 'Neue Vorschau',
   'wizard.start': 'Beginnen',
   'wizard.nothing': 'Nichts wird geschrieben, bevor Sie beginnen.',
+  'wizard.savePaused': 'Pausiert speichern',
+  'wizard.saved': '{name} ist gespeichert und pausiert. Es wird nichts übertragen, bevor Sie fortsetzen.',
   'wizard.started': '{name} ist unterwegs.',
   'wizard.need.path': 'Wählen Sie einen Ordner.',
   'wizard.need.there': 'Geben Sie den ganzen Pfad an, beginnend mit /.',

@@ -67,6 +67,8 @@ export const wizard = {
   'wizard.again': 'Preview again',
   'wizard.start': 'Start',
   'wizard.nothing': 'Nothing is written before you start.',
+  'wizard.savePaused': 'Save paused',
+  'wizard.saved': '{name} is saved and paused. Nothing travels before you resume it.',
   'wizard.started': '{name} is on its way.',
   'wizard.need.path': 'Choose a folder.',
   'wizard.need.there': 'Give the whole path, beginning with /.',
