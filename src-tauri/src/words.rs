@@ -103,8 +103,12 @@ impl Locale {
                 Locale::En => format!("Evenfold cannot start: {message}"),
                 Locale::De => format!("Evenfold kann nicht starten: {message}"),
             },
-            Need::Fault { name, message, .. } | Need::Held { name, message, .. } => {
-                format!("{name}: {message}")
+            Need::Fault { name, code, message, .. } | Need::Held { name, code, message, .. } => {
+                let said = match self {
+                    Locale::En => None,
+                    Locale::De => german(code),
+                };
+                format!("{name}: {}", said.unwrap_or(message))
             }
             Need::Conflicts { name, count, .. } => conflicts(*count, name),
             Need::Problems { name, count, .. } => problems(*count, name),
@@ -263,6 +267,25 @@ impl PauseFor {
     }
 }
 
+/// Says in German what the node's errors and halts are about, by their stable codes; the window tells the details.
+fn german(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "root-missing" => "der Ordner fehlt",
+        "root-replaced" => "es ist ein anderer Ordner als der, der beigetreten ist",
+        "root-unreadable" => "der Ordner lässt sich nicht lesen",
+        "root-emptied" => "der Ordner ist auf einmal leer",
+        "too-many-deletions" => "es würde ungewöhnlich viel gelöscht",
+        "key-changed" => "der andere Rechner zeigt einen anderen Schlüssel",
+        "refused" => "der andere Rechner erlaubt das nicht",
+        "endpoint" => "mit einem Ordner ging etwas schief",
+        "store" => "die Datenbank lässt sich nicht verwenden",
+        "hook" => "ein eigener Befehl ist fehlgeschlagen",
+        "clock" => "die Uhren der Rechner gehen auseinander",
+        "delivery" => "Lieferungen kommen nicht voran",
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,6 +326,20 @@ mod tests {
         assert_eq!(Locale::En.need(&need(1)), "1 conflict in Code");
         assert_eq!(Locale::En.need(&need(2)), "2 conflicts in Code");
         assert_eq!(Locale::De.need(&need(1)), "1 Konflikt in Code");
+    }
+
+    #[test]
+    fn nodes_english_is_put_into_german_where_its_code_is_known() {
+        let need = |code: &str| Need::Held {
+            id: "a".into(),
+            name: "Code".into(),
+            code: code.into(),
+            message: "the folder on nas is missing".into(),
+            approvable: false,
+        };
+        assert_eq!(Locale::En.need(&need("root-missing")), "Code: the folder on nas is missing");
+        assert_eq!(Locale::De.need(&need("root-missing")), "Code: der Ordner fehlt");
+        assert_eq!(Locale::De.need(&need("quite new")), "Code: the folder on nas is missing");
     }
 
     #[test]

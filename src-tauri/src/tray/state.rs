@@ -68,6 +68,8 @@ pub(crate) enum Need {
         id: String,
         /// Its name.
         name: String,
+        /// Stable code of the error.
+        code: String,
         /// What happened.
         message: String,
         /// Whether syncing goes on all the same, as after a hook that failed or with a clock that is wrong.
@@ -257,8 +259,8 @@ fn needs_of(one: &RelationshipStatus) -> Vec<Need> {
         .filter(|error| !matches!(error.code.as_str(), "offline" | "plan-outdated" | "paused"))
     {
         let goes_on = matches!(error.code.as_str(), "hook" | "clock");
-        let (id, name, message) = (id.clone(), name.clone(), error.message.clone());
-        needs.push(Need::Fault { id, name, message, goes_on });
+        let (id, name, code, message) = (id.clone(), name.clone(), error.code.clone(), error.message.clone());
+        needs.push(Need::Fault { id, name, code, message, goes_on });
     }
     if one.conflicts > 0 {
         needs.push(Need::Conflicts { id: id.clone(), name: name.clone(), count: one.conflicts });

@@ -57,6 +57,9 @@ fn held(plan: Option<&str>) -> RelationshipStatus {
         message: "would delete 812 of 900 items".to_owned(),
         hint: String::new(),
         plan: plan.map(str::to_owned),
+        machine: None,
+        items: None,
+        of: None,
     };
     RelationshipStatus { halt: Some(halt), ..relationship("Backup", "held") }
 }

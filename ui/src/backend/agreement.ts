@@ -1,6 +1,7 @@
 // Our types say more than the generated ones (which words a state can be); here the compiler checks that they agree.
 
 import type * as node from './generated/api'
+import type { MessageKey } from '../lib/i18n/i18n.svelte'
 import type { Replies, Request } from './requests'
 import type * as ours from './types'
 
@@ -14,4 +15,6 @@ export type Agreement = [
   Fits<ours.Event, node.Event>,
   Fits<ours.ApiError, node.ApiError>,
   Fits<ours.Status, node.Status>,
+  // Every error has a headline.
+  Fits<`engine.${node.ErrorCode}`, MessageKey>,
 ]

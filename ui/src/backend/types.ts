@@ -139,6 +139,8 @@ export interface PeerInfo {
   online: boolean
   last_seen: string | null
   offline_since: string | null
+  /** Which version of Evenfold it runs, where it said so. */
+  version?: string | null
   relationships: string[]
   /** How far its clock is ahead of ours, in seconds, where it was measured. */
   clock_offset_seconds?: number | null
@@ -188,6 +190,12 @@ export interface HaltInfo {
   hint: string
   /** Plan that can be applied, where approving is possible. */
   plan: string | null
+  /** The machine that it is about. */
+  machine: string | null
+  /** Items that would be deleted, or that a folder held which is empty now. */
+  items: number | null
+  /** Of how many items they would be deleted. */
+  of: number | null
 }
 
 export interface ErrorInfo {

@@ -2,6 +2,7 @@
 
 import type { RelationshipStatus } from '../backend/types'
 import { isDelivering } from './deliveries'
+import { inOurWords } from './engine'
 import { bytes, clock, duration, moment, percent, rate, relative } from './format'
 import { t } from './i18n/i18n.svelte'
 import { isKeyChanged, lookOf, warningOf } from './status'
@@ -45,8 +46,8 @@ export function noteOf(status: RelationshipStatus, now: number): string | null {
   const away = awayOf(status)[0]
   if (isKeyChanged(status)) return t('row.keyChanged', { machine: away?.node ?? '' })
   const names = status.endpoints.map((endpoint) => endpoint.node)
-  if (status.halt) return capital(status.halt.message, names)
-  if (look === 'error' && status.error) return capital(status.error.message, names)
+  if (status.halt) return capital(inOurWords(status.halt).headline, names)
+  if (look === 'error' && status.error) return capital(inOurWords(status.error).headline, names)
   switch (look) {
     case 'offline': {
       if (!away) return null
@@ -64,12 +65,18 @@ export function noteOf(status: RelationshipStatus, now: number): string | null {
       return t('row.nobody')
     case 'attention':
       if (status.problems > 0) return t(isDelivering(status.kind) ? 'row.stuck' : 'row.problems', { n: status.problems })
-      return capital(warningOf(status)?.message ?? '', names) || null
+      return warningText(status, names)
     case 'unknown':
       return status.unknown_since ? t('row.unknownSince', { time: moment(status.unknown_since) }) : null
     default:
       return null
   }
+}
+
+/** What somebody should look at beside what syncing does. */
+export function warningText(status: RelationshipStatus, names: string[]): string | null {
+  const warning = warningOf(status)
+  return warning && capital(inOurWords(warning).headline, names)
 }
 
 /** How many changes of this machine wait to travel; null where that is not known. */

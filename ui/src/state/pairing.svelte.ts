@@ -16,9 +16,13 @@ export class Pairing {
   readonly #app: App
   readonly offer: Action<[], Offer>
   readonly accept: Action<[], Paired>
+  /** Pairs by a fingerprint that a person has compared; to be done on both machines. */
+  readonly add: Action<[], Paired>
   readonly nearby = new Query<Nearby[] | null>()
   code = $state('')
   address = $state('')
+  fingerprint = $state('')
+  name = $state('')
   /** Whom we paired with; both screens still have to be compared. */
   paired = $state.raw<Paired | null>(null)
   /** The shown code is not valid any more. */
@@ -40,6 +44,17 @@ export class Pairing {
         address: this.address.trim() || null,
       })
       this.#found(paired)
+      return paired
+    })
+    this.add = new Action(async () => {
+      const paired = await ask(app.backend, {
+        request: 'peer-add',
+        fingerprint: this.fingerprint.trim(),
+        address: this.address.trim(),
+        name: this.name.trim() || null,
+      })
+      app.toasts.say(t('pair.key.done', { name: paired.name }))
+      app.node.refresh()
       return paired
     })
   }

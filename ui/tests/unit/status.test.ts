@@ -9,6 +9,9 @@ const world = (name: string) => scenarios[name]!().statuses
 const calm = world('in-sync')[0]!
 const changed = (change: Partial<RelationshipStatus>) => lookOf({ ...calm, ...change })
 
+/** A halt of which only the words are known. */
+const nobody = { machine: null, items: null, of: null }
+
 test.each<[string, Partial<RelationshipStatus>, string]>([
   ['in sync and compared is green', {}, 'ok'],
   ['in sync but never compared is not green', { verified_at: null }, 'unknown'],
@@ -20,9 +23,9 @@ test.each<[string, Partial<RelationshipStatus>, string]>([
   ['a full disk stops', { state: 'unknown', error: { code: 'no-space', message: '', hint: '' } }, 'error'],
   ['a hook that fails stops nothing', { error: { code: 'hook', message: '', hint: '' } }, 'attention'],
   ['a wrong clock stops nothing', { state: 'syncing', error: { code: 'clock', message: '', hint: '' } }, 'busy'],
-  ['a missing folder stops', { state: 'held', halt: { code: 'root-missing', message: '', hint: '', plan: null } }, 'error'],
-  ['many deletions ask', { state: 'held', halt: { code: 'too-many-deletions', message: '', hint: '', plan: 'x' } }, 'attention'],
-  ['a halt comes before a pause', { state: 'paused', halt: { code: 'root-missing', message: '', hint: '', plan: null } }, 'error'],
+  ['a missing folder stops', { state: 'held', halt: { code: 'root-missing', message: '', hint: '', plan: null, ...nobody } }, 'error'],
+  ['many deletions ask', { state: 'held', halt: { code: 'too-many-deletions', message: '', hint: '', plan: 'x', ...nobody } }, 'attention'],
+  ['a halt comes before a pause', { state: 'paused', halt: { code: 'root-missing', message: '', hint: '', plan: null, ...nobody } }, 'error'],
   ['paused is paused, with conflicts too', { state: 'paused', conflicts: 2 }, 'paused'],
   ['nobody there waits', { state: 'waiting' }, 'waiting'],
 ])('%s', (_, change, look) => {

@@ -2,6 +2,7 @@ import { parse, type MessageFormatElement, TYPE } from '@formatjs/icu-messagefor
 import { afterEach, describe, expect, test } from 'vitest'
 
 import { bytes, duration, moment, percent, relative, spoken } from '../../src/lib/format'
+import { inOurWords } from '../../src/lib/engine'
 import { capital } from '../../src/lib/rows'
 import { locale, t } from '../../src/lib/i18n/i18n.svelte'
 import { de } from '../../src/lib/i18n/messages/de'
@@ -50,6 +51,28 @@ test('the pseudo language leaves arguments as they are', () => {
   locale.use('pseudo')
   expect(t('row.open', { name: 'Photos' })).toContain('Öpéñ')
   expect(t('row.open', { name: 'Photos' })).toContain('Photos')
+})
+
+describe('what the node says', () => {
+  const halt = { code: 'root-emptied', message: 'the folder on nas is empty, but held 9 items before; nothing was deleted anywhere', hint: 'h', plan: 'p1', machine: 'nas', items: 9, of: null }
+  test('is left as it is in English', () => {
+    locale.use('en-GB')
+    expect(inOurWords(halt)).toEqual({ headline: halt.message, detail: null, hint: 'h', foreign: false })
+  })
+  test('is put into German with its machine and numbers', () => {
+    locale.use('de-DE')
+    const said = inOurWords(halt)
+    expect(said.headline).toBe('Der Ordner auf nas ist leer, enthielt aber 9 Einträge; es wurde nirgends etwas gelöscht.')
+    expect(said.hint).toContain('stimmen Sie zu')
+    expect(inOurWords({ ...halt, plan: null }).hint).toContain('der dieses Paar führt')
+    expect(inOurWords({ ...halt, code: 'root-missing', items: null, plan: null }).hint).toContain('Datenträger')
+  })
+  test('has a German headline by its code, and keeps its own words below', () => {
+    locale.use('de-DE')
+    const error = { code: 'folder', message: '/x does not exist; nothing was changed', hint: 'make it first' }
+    expect(inOurWords(error)).toEqual({ headline: 'Der Ordner lässt sich nicht verwenden.', detail: error.message, hint: error.hint, foreign: true })
+    expect(inOurWords({ code: 'quite-new', message: 'm' })).toEqual({ headline: 'm', detail: null, hint: null, foreign: true })
+  })
 })
 
 describe('numbers', () => {

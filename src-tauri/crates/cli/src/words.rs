@@ -276,6 +276,9 @@ mod tests {
             message: "would delete 812 of 900 items on nas".into(),
             hint: "Look at them first.".into(),
             plan: None,
+            machine: None,
+            items: None,
+            of: None,
         });
         assert_eq!(
             said(&plan).get(1..).unwrap(),

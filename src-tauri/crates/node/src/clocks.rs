@@ -1,4 +1,5 @@
-//! How far the clocks of peers are from ours: asked for when a connection stands, and again when somebody wants to know.
+//! How far the clocks of peers are from ours, and which version they run: asked for when a connection stands, and again when
+//! somebody wants to know.
 //!
 //! Nothing goes wrong because of wrong clocks, but "newest" and the names of conflict copies come from them, so people
 //! are told.
@@ -29,20 +30,33 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A measurement is good for so long.
 const GOOD_FOR: Duration = Duration::from_secs(60);
 
-/// What a peer's clock says, in microseconds since 1970.
+/// What a peer says of itself.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ClockAnswer {
+    /// What its clock shows, in microseconds since 1970.
     pub(crate) now: i64,
+    /// The version of Evenfold that it runs; the first ones did not say.
+    #[serde(default)]
+    pub(crate) version: Option<String>,
+}
+
+impl ClockAnswer {
+    /// What this node answers.
+    pub(crate) fn own() -> Self {
+        ClockAnswer { now: now_micros(), version: Some(env!("CARGO_PKG_VERSION").to_owned()) }
+    }
 }
 
 /// The clocks of all peers as they were last measured.
 #[derive(Debug, Default)]
 pub(crate) struct Clocks(Mutex<HashMap<PeerKey, Measured>>);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Measured {
     /// How far it is ahead in microseconds, if an answer has come.
     ahead: Option<i64>,
+    /// Which version the peer runs, if it said so.
+    version: Option<String>,
     /// When it was asked for last.
     asked: Instant,
 }
@@ -54,17 +68,22 @@ impl Clocks {
         Some((ahead + ahead.signum() * 500_000) / 1_000_000)
     }
 
+    /// Returns which version a peer runs, if it said so since this node started.
+    pub(crate) fn version(&self, peer: &PeerKey) -> Option<String> {
+        lock(&self.0).get(peer)?.version.clone()
+    }
+
     /// Tells whether a peer is to be asked now, and takes note that it is.
     fn is_due(&self, peer: &PeerKey) -> bool {
         let (mut known, asked) = (lock(&self.0), Instant::now());
-        let measured = known.entry(*peer).or_insert(Measured { ahead: None, asked });
+        let measured = known.entry(*peer).or_insert(Measured { ahead: None, version: None, asked });
         let due = measured.asked == asked || measured.asked.elapsed() >= GOOD_FOR;
         measured.asked = asked;
         due
     }
 
-    fn set(&self, peer: PeerKey, ahead: i64) {
-        let measured = Measured { ahead: Some(ahead), asked: Instant::now() };
+    fn set(&self, peer: PeerKey, ahead: i64, version: Option<String>) {
+        let measured = Measured { ahead: Some(ahead), version, asked: Instant::now() };
         lock(&self.0).insert(peer, measured);
     }
 }
@@ -85,10 +104,14 @@ impl Node {
             let after = now_micros();
             let answer: ClockAnswer = serde_json::from_slice(&answer.map_err(|error| error.to_string())?)
                 .map_err(|e| e.to_string())?;
-            Ok::<_, String>(ahead(before, answer.now, after))
+            // What a peer says is shown as it is, so it must not be anything.
+            let version = answer.version.filter(|version| {
+                version.len() <= 32 && version.chars().all(|c| c.is_ascii_alphanumeric() || ".-+".contains(c))
+            });
+            Ok::<_, String>((ahead(before, answer.now, after), version))
         };
         match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(Ok(ahead)) => self.clocks.set(peer, ahead),
+            Ok(Ok((ahead, version))) => self.clocks.set(peer, ahead, version),
             Ok(Err(error)) => tracing::debug!(error, %peer, "the clock of a peer could not be asked for"),
             Err(_) => tracing::debug!(%peer, "a peer did not say in time what its clock shows"),
         }
@@ -146,7 +169,7 @@ mod tests {
         let clocks = Clocks::default();
         let peer = PeerKey::from_bytes([1; 32]);
         for (micros, seconds) in [(400_000, 0), (600_000, 1), (-600_000, -1), (259_200_000_000, 259_200)] {
-            clocks.set(peer, micros);
+            clocks.set(peer, micros, None);
             assert_eq!(clocks.ahead(&peer), Some(seconds));
         }
         assert_eq!(clocks.ahead(&PeerKey::from_bytes([2; 32])), None);
@@ -156,8 +179,8 @@ mod tests {
     fn peer_is_not_asked_again_at_once() {
         let (clocks, peer) = (Clocks::default(), PeerKey::from_bytes([1; 32]));
         assert!(clocks.is_due(&peer) && !clocks.is_due(&peer));
-        clocks.set(peer, 7);
-        assert!(!clocks.is_due(&peer));
+        clocks.set(peer, 7, Some("1.0".to_owned()));
+        assert!(!clocks.is_due(&peer) && clocks.version(&peer).as_deref() == Some("1.0"));
     }
 
     #[test]

@@ -227,6 +227,15 @@ impl Node {
                         'evenfold node show' there";
             return Err(failed(message).with_hint(hint));
         }
+        if let Some(name) = name
+            && let Some(other) = self.store.peers().by_name(name).await.map_err(db)?
+            && other.key != *key.as_bytes()
+        {
+            let message = format!("another machine is called '{name}' here; nothing was paired");
+            return Err(
+                ApiError::new(ErrorCode::Exists, message).with_hint("give it another name with --name")
+            );
+        }
         let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
         let name =
             self.pin_key(key, name.unwrap_or(host.trim_matches(['[', ']'])), vec![address.clone()]).await?;

@@ -60,6 +60,7 @@ impl Node {
                 last_seen: if online { time_text(crate::record::now_micros()) } else { last_seen },
                 relationships,
                 clock_offset_seconds: self.clocks.ahead(&key),
+                version: self.clocks.version(&key),
             });
         }
         Ok(list)

@@ -120,5 +120,20 @@ pub(crate) fn halt_info(halt: &Halt, plan: Option<Digest>, ours: &str, theirs: &
             approve("that"),
         ),
     };
-    HaltInfo { code: halt.code().to_owned(), message, hint, plan }
+    let (about, items, of) = match halt {
+        Halt::RootMissing(side) | Halt::RootReplaced(side) | Halt::RootUnreadable(side, _) => {
+            (side, None, None)
+        }
+        Halt::RootEmptied(side, before) => (side, Some(*before), None),
+        Halt::TooManyDeletions { on, deleting, of } => (on, Some(*deleting), Some(*of)),
+    };
+    HaltInfo {
+        code: halt.code().to_owned(),
+        message,
+        hint,
+        plan,
+        machine: Some(machine(about).to_owned()),
+        items,
+        of,
+    }
 }

@@ -10,7 +10,7 @@
 //! | `settle` | spoke → hub | has the hub ask all other spokes for a cycle |
 //! | `settings` | hub → spoke | new settings of the relationship |
 //! | `access` | hub → spoke | what the spoke may do with the hub's folder |
-//! | `clock` | any → peer | what the peer's clock shows: its [`ClockAnswer`] |
+//! | `clock` | any → peer | what the peer's clock shows and which version it runs: its [`ClockAnswer`] |
 //! | `delivery`, `delivery-news` | member ↔ hub | see `crate::delivery` |
 //! | `neighbours` | any → peer | whom the peer would connect it with through itself: a list of `Neighbour` |
 //! | `adopt` | any → peer | asks the peer to join a share with a folder of its own |
@@ -184,7 +184,7 @@ pub(crate) async fn answer(
             Ok(b"{}".to_vec())
         }
         "clock" => {
-            let answer = ClockAnswer { now: crate::record::now_micros() };
+            let answer = ClockAnswer::own();
             serde_json::to_vec(&answer).map_err(malformed)
         }
         "window" => {

@@ -64,6 +64,7 @@ export function peer(index: number, name: string, online = true, relationships: 
     online,
     last_seen: online ? ago(0) : ago(3 * hour),
     offline_since: online ? null : ago(3 * hour),
+    version: online ? '0.1.0' : null,
     relationships,
   }
 }
@@ -365,6 +366,9 @@ export const scenarios: Record<string, () => World> = {
         message: 'would delete 812 of 900 items on nas; nothing was changed anywhere',
         hint: "if that is meant, run 'evenfold apply 4f2c'; otherwise put the files back",
         plan: '4f2c9a017be3d5c8',
+        machine: 'nas',
+        items: 812,
+        of: 900,
       },
       drift: { files: 812, bytes: 0, oldest_seconds: 300 },
     })
@@ -421,7 +425,7 @@ export const scenarios: Record<string, () => World> = {
       state: 'held',
       unknown_since: ago(10 * minute),
       drift: null,
-      halt: { code: 'root-missing', message: 'the folder on desk is missing; nothing was changed anywhere', hint: 'mount the disk or put the folder back; syncing then goes on by itself', plan: null },
+      halt: { code: 'root-missing', message: 'the folder on desk is missing; nothing was changed anywhere', hint: 'mount the disk or put the folder back; syncing then goes on by itself', plan: null, machine: 'desk', items: null, of: null },
     })
     return world
   },
@@ -469,6 +473,9 @@ export const scenarios: Record<string, () => World> = {
         message: 'laptop would delete 640 of 700 items; nothing was changed anywhere',
         hint: "decide on laptop, which looks after this pair: 'evenfold status Mail' there",
         plan: null,
+        machine: 'laptop',
+        items: 640,
+        of: 700,
       },
     })
     return world

@@ -333,7 +333,13 @@ message: string,
 /** The safe next step. */
 hint: string,
 /** Plan that can be applied, where approving is possible. */
-plan: string | null, };
+plan: string | null,
+/** The machine that it is about: its folder, or where things would be deleted. */
+machine: string | null,
+/** Items that would be deleted, or that a folder held which is empty now. */
+items: number | null,
+/** Of how many items they would be deleted. */
+of: number | null, };
 
 /** Which history is wanted. */
 export type HistoryQuery = {
@@ -545,7 +551,9 @@ relationships: Array<string>,
 /** How it is connected now, if it is. */
 way?: WayInfo | null,
 /** How far its clock is ahead of ours, in seconds, where it was measured. */
-clock_offset_seconds?: number | null, };
+clock_offset_seconds?: number | null,
+/** Which version of Evenfold it runs, where it was connected since this node started. */
+version?: string | null, };
 
 /** A folder that a peer offers. */
 export type PeerShare = {

@@ -296,6 +296,9 @@ mod tests {
             message: "would delete 812 of 900 items on nas; nothing was deleted".into(),
             hint: "Look at them with `evenfold sync photos --dry-run`.".into(),
             plan: Some("p7".into()),
+            machine: None,
+            items: None,
+            of: None,
         });
         assert_eq!(
             said(one),

@@ -203,6 +203,9 @@ mod tests {
             message: "the folder on desk is empty".into(),
             hint: "if that is meant, run 'evenfold apply p7'".into(),
             plan: Some("p7".into()),
+            machine: None,
+            items: None,
+            of: None,
         });
         check(
             &Synced { plan: Some(plan), ..example("held") },

@@ -159,6 +159,7 @@ fn t17_clock_that_is_wrong_is_told_by_status_doctor_and_peers() {
             ahead.is_some_and(|ahead| (ahead - offset).abs() <= 2)
         });
         assert_eq!(status(node)["error"]["code"], "clock", "{}", status(node));
+        assert_eq!(node.json(["peer", "list"])["peers"][0]["version"], env!("CARGO_PKG_VERSION"));
         let doctor = node.run(["doctor", "--json"]).json().to_string();
         assert!(doctor.contains("clock of") && doctor.contains("3 d"), "{doctor}");
     }

@@ -62,6 +62,11 @@ fn fingerprints_pair_when_both_sides_compared_them_and_only_then() {
     hub.run(["peer", "add", &of_spoke, spoke.address(), "--name", "laptop"]).ok();
     spoke.run(["peer", "ping", "desk"]).ok();
     hub.run(["peer", "ping", "laptop"]).ok();
+    // A name that is taken is never given to another machine, nor silently changed.
+    let third = TestNode::start("attic");
+    let taken = spoke.run(["peer", "add", &fingerprint(&third), third.address(), "--name", "desk"]).exits(1);
+    assert!(taken.stderr.contains("is called 'desk' here; nothing was paired"), "{taken:#?}");
+    assert_eq!(peers(&spoke), 1);
 }
 
 #[test]

@@ -282,6 +282,15 @@ pub struct HaltInfo {
     pub hint: String,
     /// Plan that can be applied, where approving is possible.
     pub plan: Option<String>,
+    /// The machine that it is about: its folder, or where things would be deleted.
+    #[serde(default)]
+    pub machine: Option<String>,
+    /// Items that would be deleted, or that a folder held which is empty now.
+    #[serde(default)]
+    pub items: Option<u64>,
+    /// Of how many items they would be deleted.
+    #[serde(default)]
+    pub of: Option<u64>,
 }
 
 /// An error in words.

@@ -28,6 +28,10 @@ pub struct PeerInfo {
     #[serde(default)]
     #[cfg_attr(feature = "ts", ts(optional = nullable))]
     pub clock_offset_seconds: Option<i64>,
+    /// Which version of Evenfold it runs, where it was connected since this node started.
+    #[serde(default)]
+    #[cfg_attr(feature = "ts", ts(optional = nullable))]
+    pub version: Option<String>,
 }
 
 /// A measured way to a peer.
