@@ -83,24 +83,17 @@ fn check(counts: &mut Counts) -> Result<()> {
     // `cargo xtask test` does.
     let mut targets = vec!["--workspace"];
     targets.extend(TYPES);
-    shell::run(
-        shell::cargo().args(["clippy", "--all-targets"]).args(&targets).args(["--", "-D", "warnings"]),
-    )?;
-    let outcomes = [application(&targets, counts), window(counts, &["test", "test:ui"])];
+    shell::build_linted(&targets)?;
+    let outcomes = [application(&targets, counts), window(counts)];
     outcomes.into_iter().collect()
 }
 
-/// The window's own checks and the tests that need no browser.
-pub(crate) fn window_without_browser(counts: &mut Counts) -> Result<()> {
-    window(counts, &["test"])
-}
-
-/// The window's own checks, and tests by the names of their scripts.
-fn window(counts: &mut Counts, scripts: &[&str]) -> Result<()> {
+/// The window's own checks, its unit tests, and its pages in a browser. Needs the command line to be built.
+pub(crate) fn window(counts: &mut Counts) -> Result<()> {
     npm(&["run", "check"])?;
     npm(&["run", "lint"])?;
     let mut outcomes = Vec::new();
-    for script in scripts {
+    for script in ["test", "test:ui"] {
         let mut command = npm_command(&["run", script]);
         command.env("EVENFOLD", shell::profile_dir("dev").join("evenfold"));
         let (status, output) = shell::run_and_keep(&mut command)?;
@@ -118,7 +111,7 @@ fn window(counts: &mut Counts, scripts: &[&str]) -> Result<()> {
 /// Runs the desktop's tests, each on a screen of its own, among those of some targets.
 pub(crate) fn application(targets: &[&str], counts: &mut Counts) -> Result<()> {
     let with_nextest = shell::succeeds(shell::cargo().args(["nextest", "--version"]));
-    let mut command = shell::cargo();
+    let mut command = shell::linting_cargo();
     if with_nextest {
         command.args(["nextest", "run", "--no-fail-fast"]).args(targets).args(["--filterset", DESKTOP]);
     } else {

@@ -13,14 +13,13 @@ const HELP: &str = "\
 cargo xtask test [--quick]
 
 Runs everything that must pass and stops at the first step that does not:
-set-up, format, tidy (the project's own rules), clippy, all tests with nextest
-(among them the end-to-end scenarios with real processes, 10,000 simulated
-histories and the exhaustive check of small trees), doc tests, cargo-deny
-where it is installed (`cargo xtask setup --deny`), the checks and unit tests
-of the window's pages, and the real application on a screen of its own.
-
-The window's pages in a browser, with a picture of each, have a command of
-their own, which runs all of the desktop's tests: `cargo xtask desktop`.
+set-up, format, tidy (the project's own rules), one build of everything that
+clippy looks at, all tests with nextest (among them the end-to-end scenarios
+with real processes, 10,000 simulated histories and the exhaustive check of
+small trees), doc tests, cargo-deny where it is installed (`cargo xtask setup
+--deny`), the window's checks and unit tests, every page of it in a browser
+(pictures are left in ui/test-results), and the real application on a screen
+of its own.
 
   --quick   leave out the end-to-end scenarios, the simulator, the doc tests and
             the desktop application
@@ -77,11 +76,7 @@ fn all(steps: &mut Steps, quick: bool) -> Result<()> {
         packages.extend(desktop::TYPES);
     }
     let packages = packages.as_slice();
-    steps.run("clippy", |_| {
-        shell::run(
-            shell::cargo().args(["clippy", "--all-targets"]).args(packages).args(["--", "-D", "warnings"]),
-        )
-    })?;
+    steps.run("build, clippy", |_| shell::build_linted(packages))?;
     steps.run("tests", |counts| tests(counts, quick, packages))?;
     let Some(pages) = pages else { return Ok(()) };
     steps.run("doc tests", |counts| doc_tests(counts, packages))?;
@@ -93,10 +88,9 @@ fn all(steps: &mut Steps, quick: bool) -> Result<()> {
         );
     }
     pages?;
-    steps.run("window", desktop::window_without_browser)?;
+    steps.run("window", desktop::window)?;
     // After all others: it measures how soon it starts and that it rests.
     steps.run("application", |counts| desktop::application(packages, counts))?;
-    println!("\nThe window's pages in a browser are tested by themselves: cargo xtask desktop");
     Ok(())
 }
 
@@ -131,7 +125,7 @@ impl Steps {
 
 fn tests(counts: &mut Counts, quick: bool, packages: &[&str]) -> Result<()> {
     let with_nextest = shell::succeeds(shell::cargo().args(["nextest", "--version"]));
-    let mut command = shell::cargo();
+    let mut command = shell::linting_cargo();
     if with_nextest {
         command.args(["nextest", "run", "--no-fail-fast"]).args(packages);
         // The desktop's tests need a screen and a quiet machine: they are a step of their own.
@@ -174,7 +168,8 @@ fn deny() -> Result<()> {
 }
 
 fn doc_tests(counts: &mut Counts, packages: &[&str]) -> Result<()> {
-    let (status, output) = shell::run_and_keep(shell::cargo().args(["test", "--doc"]).args(packages))?;
+    let (status, output) =
+        shell::run_and_keep(shell::linting_cargo().args(["test", "--doc"]).args(packages))?;
     *counts = counts.plus(summary::cargo_test(&output));
     if !status.success() {
         bail!("doc tests failed");

@@ -419,7 +419,7 @@ export const scenarios: Record<string, () => World> = {
       state: 'unknown',
       unknown_since: ago(10 * minute),
       drift: null,
-      error: { code: 'no-space', message: 'on nas: /srv/backup needs 8.1 GB, but 1.2 GB are free; what was done is recorded', hint: 'make room on nas; it goes on by itself' },
+      error: { code: 'endpoint', message: 'on nas: /srv/backup needs 8.1 GB, but 1.2 GB are free; what was done is recorded', hint: 'make room on nas; it goes on by itself' },
     })
     withPhotos(world, {
       state: 'held',

@@ -112,7 +112,7 @@ export const detail: Record<keyof typeof en, string> = {
   'now.sftp': 'verbunden über SFTP',
   'now.ssh': 'verbunden über SSH',
   'now.readOnly': 'darf nur lesen',
-  'now.role.hub': 'Mitte',
+  'now.role.hub': 'Zentrale',
   'now.role.spoke': 'Mitglied',
   'now.role.host': 'Server mit SSH',
   'now.role.source': 'Quelle',

@@ -53,7 +53,7 @@ export const wizard: Record<keyof typeof en, string> = {
   'wizard.kind.mirror': 'Die andere Seite folgt dieser. Änderungen dort werden gemeldet, nicht überschrieben.',
   'wizard.kind.manual': 'Nichts geschieht von selbst. Sie sehen hin, dann senden oder holen Sie.',
   'wizard.kind.send-once': 'Alles wird einmal gesendet. Was dort gelöscht wird, kommt nicht wieder.',
-  'wizard.kind.relay': 'Ganze Einträge reisen über eine Mitte weiter, an jeder Station geprüft; die Mitte behält nichts.',
+  'wizard.kind.relay': 'Ganze Einträge reisen über eine Zentrale weiter, an jeder Station geprüft; die Zentrale behält nichts.',
   'wizard.kind.compare': 'Sieht nur hin und meldet, was abweicht. Nichts wird je geschrieben.',
   'wizard.preview.making': 'Vergleicht beide Ordner. Nichts wird geschrieben.',
   'wizard.preview.older': '{machine} kann dieser Dienst von hier aus nicht im Voraus ansehen. Der erste Abgleich ergänzt, was auf einer Seite fehlt, und löscht nichts; wo beide abweichen, bleiben beide erhalten.',
