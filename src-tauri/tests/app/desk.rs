@@ -153,7 +153,9 @@ impl Drop for Desk {
 
 /// The application as cargo built it.
 pub(crate) fn application() -> PathBuf {
-    env!("CARGO_BIN_EXE_evenfold-desktop").into()
+    // Another build, such as an installed one, can be tried out in its place.
+    std::env::var_os("EVENFOLD_TEST_APPLICATION")
+        .map_or_else(|| env!("CARGO_BIN_EXE_evenfold-desktop").into(), Into::into)
 }
 
 fn first_line(process: &mut Owned) -> String {
