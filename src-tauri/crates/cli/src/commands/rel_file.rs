@@ -199,6 +199,7 @@ async fn apply_one(
         },
     };
     changes.extend(choose(engine, entry, &one).await?);
+    changes.extend(allow(engine, entry, &one).await?);
     let outcome = if outcome == "unchanged" && !changes.is_empty() { "changed" } else { outcome };
     Ok(Some(Applied { name: one.name, outcome, changes }))
 }
@@ -245,6 +246,30 @@ fn differing(entry: &Entry, existing: &RelationshipInfo) -> Result<Vec<Setting>,
         Some(_) => now.with(&entry.pairs)?,
     };
     Ok(wanted.overrides_of(&now))
+}
+
+/// Lets members do what the file says; returns what changed.
+async fn allow(engine: &mut Engine, entry: &Entry, one: &RelationshipInfo) -> Result<Vec<String>, ApiError> {
+    let mut changes = Vec::new();
+    for (member, access) in &entry.members {
+        match one.member_access.get(member) {
+            Some(now) if now == access => {}
+            Some(_) => {
+                let request = Request::RelAccess {
+                    relationship: one.id.clone(),
+                    member: Some(member.clone()),
+                    access: Some(access.clone()),
+                };
+                ask!(engine, request, Relationship)?;
+                changes.push(format!("members.{member}"));
+            }
+            None => note(format!(
+                "{member} has not joined {} yet: apply the file again when it has, so that it may {access}.",
+                one.name
+            )),
+        }
+    }
+    Ok(changes)
 }
 
 /// Chooses by hand what the file says; returns what changed.

@@ -48,6 +48,38 @@ fn member_that_may_only_read_gets_everything_and_sends_nothing() {
 }
 
 #[test]
+fn t38_what_members_may_do_is_exported_and_applied() {
+    let pair = Pair::two_way(|a| write(a, "f", "1"));
+    let spoke = pair.spoke.name();
+    let export = || pair.hub.run(["rel", "export", REL]).ok().stdout;
+    assert!(!export().contains("members"));
+    allow(&pair, "read");
+    let exported = export();
+    assert!(
+        exported.contains("[members]") && exported.contains(&format!("{spoke} = \"read\"")),
+        "{exported}"
+    );
+    let file = pair.hub.home().join("set-up.toml");
+    let apply = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        pair.hub.run(["rel", "apply", file.to_str().unwrap(), "--json"])
+    };
+    let outcome = |text: &str| apply(text).ok().json()["relationships"][0]["outcome"].take();
+    allow(&pair, "write");
+    assert_eq!(outcome(&exported), "changed");
+    assert_eq!(pair.hub.json(["rel", "access", REL])["member_access"][spoke], "read");
+    assert_eq!(outcome(&exported), "unchanged");
+    assert_eq!(export(), exported);
+    // Wrong words are named with their line; who has not joined yet waits for another time.
+    let line = exported.lines().position(|line| line.starts_with(spoke)).unwrap() + 1;
+    let wrong = apply(&exported.replace("\"read\"", "\"delete\"")).exits(2);
+    assert!(wrong.stderr.contains(&format!("line {line}")) && wrong.stderr.contains(spoke), "{wrong:#?}");
+    let stranger = apply(&exported.replace(spoke, "attic")).ok();
+    assert!(stranger.stderr.contains("attic has not joined"), "{stranger:#?}");
+    assert!(!pair.spoke.run(["rel", "export", REL]).ok().stdout.contains("members"));
+}
+
+#[test]
 fn access_is_kept_by_the_hub_across_restarts_and_leaving() {
     let mut pair = Pair::two_way(|a| write(a, "f", "1"));
     pair.spoke.stop();

@@ -10,6 +10,7 @@ use crate::path::RelPath;
 use super::ledger::{Key, Ledger, Party, Row};
 use super::offer::is_promised;
 use super::state::{Skip, State, Wait};
+use super::unit::version;
 use super::word::stands;
 
 /// Whether the hub takes something in now.
@@ -71,8 +72,21 @@ pub struct Spent {
     pub version: Digest,
     /// The deliveries that it was for.
     pub keys: Vec<Key>,
-    /// Whether nothing else that passes has this place, so that whatever stands there is this copy, be it damaged.
-    pub alone: bool,
+    /// The other versions that pass through this place: one of them may stand there by now.
+    pub others: BTreeSet<Digest>,
+}
+
+impl Spent {
+    /// Tells whether what stands at its place is this copy, changed since: damaged, or edited by a user of the hub. It is
+    /// not what was sent, and no version that passes here either, so it is nobody's.
+    pub fn is_changed(&self, stands: Option<&Entry>) -> bool {
+        match stands.map(version) {
+            None => false,
+            Some(Some(found)) => found != self.version && !self.others.contains(&found),
+            // What cannot be read may be anything that passes here.
+            Some(None) => self.others.is_empty(),
+        }
+    }
 }
 
 /// Returns the copies that the hub `me` may drop now, and when the next may be dropped.
@@ -85,8 +99,8 @@ pub fn spent_copies(ledger: &Ledger, me: Party, retention: i64, now: i64) -> (Ve
         places.entry(&row.place).or_default().insert(row.key.version);
     }
     let (mut spent, mut next) = (Vec::new(), None);
-    for (origin, path, version) in versions {
-        let rows: Vec<&Row> = ledger.of_version(origin, path, version).collect();
+    for (origin, path, wanted) in versions {
+        let rows: Vec<&Row> = ledger.of_version(origin, path, wanted).collect();
         let counting = rows.iter().copied().filter(|row| row.state != State::Skipped(Skip::Forgotten));
         // What a person forgot for everybody may be offered again soon, and is kept a while for that.
         let forgotten = || rows.iter().map(|row| row.changed.saturating_add(retention)).max();
@@ -95,8 +109,14 @@ pub fn spent_copies(ledger: &Ledger, me: Party, retention: i64, now: i64) -> (Ve
             (Some(at), _) if at > now => next = Some(next.map_or(at, |next: i64| next.min(at))),
             (Some(_), Some(first)) => spent.push(Spent {
                 place: first.place.clone(),
-                version,
-                alone: places.get(&first.place).is_none_or(|versions| versions.len() <= 1),
+                version: wanted,
+                others: places
+                    .get(&first.place)
+                    .into_iter()
+                    .flatten()
+                    .copied()
+                    .filter(|other| *other != wanted)
+                    .collect(),
                 keys: rows.iter().map(|row| row.key.clone()).collect(),
             }),
             _ => {}

@@ -399,3 +399,32 @@ fn what_passes_through_the_hub_is_not_the_hubs_own() {
     places.sort();
     assert_eq!(places, ["coming", "gone from its origin", "here", "not dropped yet"]);
 }
+
+#[test]
+fn spent_copy_that_is_neither_itself_nor_what_comes_next_is_nobodys() {
+    let of = |content: &str, state: State| {
+        let mut row = row("a", content, B, state);
+        row.key.origin = C;
+        row
+    };
+    let spent = Row { stored: true, delivered: Some(1), ..of("1", State::Finalised) };
+    let check = |others: Option<Row>, stands: Option<&str>, expected: bool| {
+        let (found, _) = spent_copies(&ledger([spent.clone()].into_iter().chain(others)), ME, 0, 5);
+        assert_eq!(found.len(), 1);
+        let stands = stands.map(file);
+        assert_eq!(found[0].is_changed(stands.as_ref()), expected, "{stands:?}");
+    };
+    let next = || Some(of("2", State::Transferring));
+    for (stands, expected) in [(None, false), (Some("1"), false), (Some("2"), true), (Some("damaged"), true)]
+    {
+        check(None, stands, expected);
+    }
+    // The next version of the item may stand there by now; anything else is not left behind as an item of the hub's.
+    for (stands, expected) in [(None, false), (Some("1"), false), (Some("2"), false), (Some("damaged"), true)]
+    {
+        check(next(), stands, expected);
+    }
+    let unreadable = Entry::Unknown(ProblemKind::Unreadable);
+    let (found, _) = spent_copies(&ledger([spent.clone()].into_iter().chain(next())), ME, 0, 5);
+    assert!(!found[0].is_changed(Some(&unreadable)));
+}

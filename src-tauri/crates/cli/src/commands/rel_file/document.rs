@@ -1,6 +1,6 @@
 //! The file of `rel export` and `rel apply`: relationships as one node has them, with the line of every key.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use evenfold_node::api::{ApiError, ErrorCode, PathText, RelationshipInfo, Setting, Tracked};
@@ -14,8 +14,19 @@ use toml::de::{DeTable, DeValue};
 const LARGEST: u64 = 10_000_000;
 
 /// Keys beside the settings.
-const KEYS: [&str; 10] =
-    ["name", "kind", "path", "path_bytes", "hub", "share", "role", "tracked", "untracked", "settings"];
+const KEYS: [&str; 11] = [
+    "name",
+    "kind",
+    "path",
+    "path_bytes",
+    "hub",
+    "share",
+    "role",
+    "tracked",
+    "untracked",
+    "members",
+    "settings",
+];
 
 /// A relationship as one node has it. Settings are those that differ from the kind's; of a joined one, those of this
 /// endpoint.
@@ -40,6 +51,9 @@ pub(super) struct Entry {
     pub(super) tracked: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) untracked: Vec<String>,
+    /// What members may do, `read` or `write`, where that is not what the setting `access` says; at the hub.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) members: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     settings: toml::Table,
     /// The settings as pairs.
@@ -85,6 +99,12 @@ impl Entry {
             role: one.hub.is_some().then(|| one.role.clone()),
             tracked: tracked.map(|known| texts(&known.tracked)),
             untracked: tracked.map_or_else(Vec::new, |known| texts(&known.untracked)),
+            members: one
+                .member_access
+                .iter()
+                .filter(|(_, access)| *access != settings.access.word())
+                .map(|(member, access)| (member.clone(), access.clone()))
+                .collect(),
             settings: table,
             pairs,
             line: 0,
@@ -192,6 +212,7 @@ impl Reader<'_> {
             role: None,
             tracked: None,
             untracked: Vec::new(),
+            members: BTreeMap::new(),
             settings: toml::Table::new(),
             pairs: Vec::new(),
             line,
@@ -224,6 +245,7 @@ impl Reader<'_> {
                 "role" => entry.role = Some(text()?),
                 "tracked" => entry.tracked = Some(texts()?),
                 "untracked" => entry.untracked = texts()?,
+                "members" => entry.members = self.members(value, line)?,
                 "settings" => match value.get_ref() {
                     DeValue::Table(table) => self.flatten("", table, &mut entry.pairs, &mut lines),
                     _ => return Err(self.wrong(line, "settings is a table", None)),
@@ -235,6 +257,11 @@ impl Reader<'_> {
             if value.is_empty() {
                 return Err(self.wrong(line, &format!("a relationship without {key}"), None));
             }
+        }
+        if let (Some(hub), false) = (&entry.hub, entry.members.is_empty()) {
+            let line = lines.get("members").copied().unwrap_or(line);
+            let hint = format!("What members may do is said on {hub}, which shares it.");
+            return Err(self.wrong(line, "members belong to the node that shares the folder", Some(&hint)));
         }
         let settings = entry.kind.parse::<Kind>().and_then(|kind| Settings::parse(kind, &entry.pairs));
         // What a file says of a joined relationship may be the hub's, which has been looked through there.
@@ -255,6 +282,33 @@ impl Reader<'_> {
             self.wrong(lines.get(key).copied().unwrap_or(line), &error.to_string(), Some(&error.hint()))
         })?;
         Ok(entry)
+    }
+
+    /// Reads what each member may do.
+    fn members(
+        &self,
+        value: &Spanned<DeValue<'_>>,
+        line: usize,
+    ) -> Result<BTreeMap<String, String>, ApiError> {
+        let DeValue::Table(table) = value.get_ref() else {
+            return Err(self.wrong(
+                line,
+                "members is a table",
+                Some("For example: members.laptop = \"read\""),
+            ));
+        };
+        let one = |(name, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| match value
+            .get_ref()
+        {
+            DeValue::String(access) if ["read", "write"].contains(&access.as_ref()) => {
+                Ok((name.get_ref().to_string(), access.to_string()))
+            }
+            _ => {
+                let what = format!("what {} may do is \"read\" or \"write\"", name.get_ref());
+                Err(self.wrong(self.line(name.span().start), &what, None))
+            }
+        };
+        table.iter().map(one).collect()
     }
 
     /// Reads a table of settings as pairs; `[settings.versions] keep = …` is the same as `"versions.keep" = …`.

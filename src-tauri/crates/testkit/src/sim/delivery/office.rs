@@ -293,7 +293,7 @@ impl Office {
         if transit {
             let left = stranded(&self.ledger(), self.me(), &tree);
             self.change(|ledger| word::found(ledger, &left)).await?;
-            next = next.min(self.release(&tree).await?);
+            next = next.min(self.release().await?);
         }
         Ok(next.min(self.leases().await?))
     }
@@ -317,11 +317,14 @@ impl Office {
         Ok(())
     }
 
-    async fn release(&self, tree: &Arc<Dir>) -> Result<Duration, BookError> {
+    async fn release(&self) -> Result<Duration, BookError> {
         let now = self.shared.now();
         let (spent, at) = spent_copies(&self.ledger(), self.me(), self.shared.settings.retention, now);
-        let mut tree = Arc::clone(tree);
         let mut next = at.map_or(SELDOM, |at| until(at, now));
+        if spent.is_empty() {
+            return Ok(next);
+        }
+        let mut tree = self.current(&Self::now_shown())?;
         for copy in spent {
             let stands = tree.get(&copy.place).filter(|entry| version(entry) == Some(copy.version)).cloned();
             let path = dropped_with(&self.ledger(), self.me(), &tree, &copy.place);
@@ -332,8 +335,7 @@ impl Office {
                 }
                 tree = self.current(&Self::now_shown())?;
             }
-            let changed = tree.get(&copy.place).is_some_and(|entry| version(entry) != Some(copy.version));
-            if changed && copy.alone {
+            if copy.is_changed(tree.get(&copy.place)) {
                 let replica = self.host.node.replica().map_err(|error| folder_failed(&error))?;
                 if replica.set_aside(&copy.place).is_err() {
                     next = next.min(AGAIN);
