@@ -83,6 +83,9 @@ fn bus_name(home: &Home) -> String {
 
 fn set_up(app: &AppHandle, args: &Args, home: Home) {
     let settings = Arc::new(Settings::load(&home));
+    // Listened for before there is anything to end: whoever sees the node answer may ask the application to end.
+    #[cfg(unix)]
+    let signals = tauri::async_runtime::block_on(async { Signals::listen() });
     let engine = tauri::async_runtime::block_on(async { Engine::start(home) });
     let (told, known) = watch::channel(Overview::default());
     app.manage(Shell::new(Arc::clone(&engine), settings, known.clone()));
@@ -96,7 +99,14 @@ fn set_up(app: &AppHandle, args: &Args, home: Home) {
     spawn(notify::needs(app.clone()));
     spawn(notify::summaries(app.clone()));
     spawn(end_with_engine(app.clone(), engine));
-    spawn(end_with_signal(app.clone()));
+    #[cfg(unix)]
+    match signals {
+        Ok(signals) => drop(spawn(end_with_signal(app.clone(), signals))),
+        Err(error) => tracing::warn!(
+            %error,
+            "signals cannot be listened for; they end the application at once, which loses nothing"
+        ),
+    }
     #[cfg(target_os = "linux")]
     {
         spawn(tray::presence::keep(app.clone()));
@@ -130,26 +140,33 @@ async fn end_with_engine(app: AppHandle, engine: Arc<Engine>) {
     quit(&app);
 }
 
+/// The signals that ask a program to end.
 #[cfg(unix)]
-async fn end_with_signal(app: AppHandle) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::warn!(
-            "signals cannot be listened for; they end the application at once, which loses nothing"
-        );
-        return;
-    };
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    /// Begins to listen; from now on a signal is heard, however late it is asked for. Needs a runtime around it.
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+#[cfg(unix)]
+async fn end_with_signal(app: AppHandle, mut signals: Signals) {
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        _ = signals.terminate.recv() => {}
+        _ = signals.interrupt.recv() => {}
     }
     quit(&app);
 }
-
-#[cfg(not(unix))]
-async fn end_with_signal(_app: AppHandle) {}
 
 /// Ends the node, if it runs here, and then the application. Returns at once.
 pub(crate) fn quit(app: &AppHandle) {

@@ -144,7 +144,10 @@ impl Application {
         };
         let child = &mut application.child;
         wait_until("the window is seen", PATIENCE, || match child.try_wait()? {
-            Some(status) => bail!("the application ended at once ({status})"),
+            Some(status) => {
+                let said = fs::read_to_string(dir.join("application.log")).unwrap_or_default();
+                bail!("the application ended at once ({status}); it said:\n{said}")
+            }
             None => seen(),
         })?;
         Ok(application)
