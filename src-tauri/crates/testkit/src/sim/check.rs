@@ -178,6 +178,9 @@ impl World {
         // a conflict, say), so what is disputed under its name is theirs, and a copy of it is no echo.
         let stands =
             |live: &BTreeMap<RelPath, Found>, digest| live.values().any(|entry| entry.digest == Some(digest));
+        // Whoever moved it over something else has changed what stands there, so a conflict there is right.
+        let moved =
+            |digest: &Digest| ledger.pairs.iter().filter(|(_, stood)| stood == digest).nth(1).is_some();
         let ended = |digest: &Digest| {
             let on = ledger.ended_on.get(digest).copied().unwrap_or(0);
             [(spoke, &before.live[0]), (0, &before.live[1])].into_iter().any(|(at, live)| {
@@ -195,7 +198,7 @@ impl World {
                 if entry.kind == Kind::Symlink && before.look == Look::Current {
                     continue;
                 }
-                if let Some(digest) = entry.digest.filter(ended) {
+                if let Some(digest) = entry.digest.filter(ended).filter(|digest| !moved(digest)) {
                     let what = ledger.written.get(&digest).cloned().unwrap_or_default();
                     let detail = format!("{path:?} is a conflict copy of {what}, which a user had replaced");
                     return Err(Broken::new(Promise::Echo, detail));

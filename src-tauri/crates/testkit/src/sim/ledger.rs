@@ -30,6 +30,8 @@ pub(crate) struct Ledger {
     pub(crate) meanwhile: Vec<BTreeSet<Digest>>,
     /// What users removed from its place in the middle of a cycle, and what is among the versions at that moment.
     fleeting: Vec<BTreeSet<Digest>>,
+    /// What has to survive that the folder of a machine was restored, because its epoch tells so.
+    pub(crate) spared: Vec<Vec<Digest>>,
     /// What must be found on each machine from now on, whatever Evenfold does.
     pub(crate) secured: Vec<BTreeSet<Digest>>,
     /// What happened, if somebody wants to read it.
@@ -95,7 +97,15 @@ impl Ledger {
     pub(crate) fn new(machines: usize, trace: bool) -> Self {
         let each = vec![BTreeSet::new(); machines];
         let trace = trace.then(Vec::new);
-        Ledger { meanwhile: each.clone(), fleeting: each.clone(), secured: each, trace, ..Ledger::default() }
+        let spared = vec![Vec::new(); machines];
+        Ledger {
+            meanwhile: each.clone(),
+            fleeting: each.clone(),
+            spared,
+            secured: each,
+            trace,
+            ..Ledger::default()
+        }
     }
 
     /// Forgets what was done in the middle of a cycle.

@@ -399,9 +399,14 @@ impl World {
         if told {
             let spared: Vec<_> =
                 ledger.ended.difference(&ended).filter(|d| elsewhere.contains(*d)).copied().collect();
-            for digest in spared {
-                ledger.ended.remove(&digest);
+            for digest in &spared {
+                ledger.ended.remove(digest);
             }
+            ledger.spared[at].extend(spared);
+        } else {
+            // Nobody may have looked between two restores: then nothing tells of the first one either.
+            let spared = std::mem::take(&mut ledger.spared[at]);
+            ledger.ended.extend(spared);
         }
         ledger.secured[at] = present;
         ledger.note(|| format!("folder of machine {at} is restored from its backup, epoch tells: {told}"));
