@@ -26,7 +26,7 @@ afterAll(async () => {
 
 async function visit(query: string, route: string, how: How = {}): Promise<Watched> {
   const page = await newPage(browser, how)
-  page.setDefaultTimeout(15_000)
+  page.setDefaultTimeout(40_000)
   await go(page, server.url, { query, route })
   return page
 }
@@ -63,7 +63,9 @@ test('the keyboard reaches everything on the home page, in order, and the focus 
 test('a relationship is opened, its tabs are walked and left by keys', async () => {
   const page = await visit('scenario=mixed', '/relationships')
   await page.keyboard.press('Control+k')
+  await page.locator('.palette-input:focus').waitFor()
   await page.keyboard.type('photos')
+  await page.locator('.palette-item[aria-selected=true]', { hasText: 'Photos' }).waitFor()
   await page.keyboard.press('Enter')
   await page.getByRole('heading', { name: 'Photos' }).waitFor()
   await page.keyboard.press(']')
@@ -77,8 +79,9 @@ test('a relationship is opened, its tabs are walked and left by keys', async () 
   await page.keyboard.press('Control+n')
   await page.getByRole('heading', { name: 'New relationship' }).waitFor()
   await page.keyboard.press('Alt+1')
+  await page.getByText('2 things need you.').waitFor()
   await page.keyboard.press('Control+f')
-  expect((await focused(page)).text).toBe('Filter by name, machine or folder')
+  await page.locator('input[aria-label="Filter by name, machine or folder"]:focus').waitFor()
 })
 
 test('conflicts are decided and undone by keys', async () => {

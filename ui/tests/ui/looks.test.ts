@@ -48,7 +48,7 @@ async function visit(page: Page, { query, route, before, says }: Look): Promise<
   await go(page, server.url, { query, route })
   await page.waitForFunction(() => !document.querySelector('.skeleton'))
   await before?.(page)
-  for (const words of says ?? []) await page.getByText(words, { exact: false }).first().waitFor({ timeout: 10_000 })
+  for (const words of says ?? []) await page.getByText(words, { exact: false }).first().waitFor({ timeout: 40_000 })
 }
 
 /** Takes a picture when nothing is drawn any more, and sees that nothing is cut off. */
