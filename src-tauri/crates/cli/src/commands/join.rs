@@ -115,7 +115,15 @@ pub(crate) async fn approve_and_join(
     let joined = ask!(engine, Request::Join(join), Relationship)?;
     let begun = format!(" at {} ({}).", joined.path.path, words::kind(&joined.kind));
     note(Line::styled(Style::Good, "Joined ").then(Style::Strong, &joined.name).then(Style::Plain, begun));
+    tell_paused(&joined);
     Ok(Some(joined))
+}
+
+/// Says of a relationship that begins paused how it goes on.
+pub(super) fn tell_paused(one: &RelationshipInfo) {
+    if one.paused {
+        note(format!("It is paused; nothing travels before `evenfold rel resume {}`.", one.name));
+    }
 }
 
 fn unanswered(effect: &str) -> ApiError {

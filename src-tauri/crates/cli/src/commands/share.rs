@@ -3,6 +3,7 @@
 use evenfold_node::api::{ApiError, Offer, RelationshipInfo, Request, Setting};
 use evenfold_node::settings::{Kind, Settings};
 
+use super::join::tell_paused;
 use super::pair;
 use crate::args::ShareArgs;
 use crate::context::{Context, Network};
@@ -43,6 +44,7 @@ pub(crate) async fn run(context: &mut Context, arguments: ShareArgs) -> Result<E
                 .then(Style::Strong, &shared.name)
                 .then(Style::Plain, format!(" ({}).", words::kind(&shared.kind))),
         );
+        tell_paused(&shared);
     }
     let mut offers = Vec::new();
     if codes > 0 && !engine.is_daemon() {

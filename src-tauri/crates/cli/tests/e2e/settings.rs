@@ -124,7 +124,8 @@ fn t34_relationship_that_begins_paused_copies_nothing_before_it_is_resumed() {
     let (a, b) = (share("two"), nas.folder("two"));
     desk.run(["rel", "resume", "two"]).ok();
     write(&b, "from the nas", "2");
-    nas.run(["join", "desk:two", b.to_str().unwrap(), "--yes", "--paused"]).ok();
+    let joined = nas.run(["join", "desk:two", b.to_str().unwrap(), "--yes", "--paused"]).ok();
+    assert!(joined.stderr.contains("nothing travels before `evenfold rel resume two`"), "{joined:#?}");
     until_resumed(&nas, "two", &a, &b);
     // From one side.
     let (a, b) = (desk.folder("three"), nas.folder("three"));
