@@ -1,5 +1,5 @@
-// Pairing: a code shown here and waited for, or a code typed in that another machine shows. A code may carry a relationship that
-// the other machine is meant to join.
+// Pairing: a code shown here and waited for, a code typed in that another machine shows, or fingerprints that a person has
+// compared. A code may carry a relationship that the other machine is meant to join.
 
 import { ask, askIfKnown, BackendError } from '../backend/backend'
 import type { Nearby, Offer, Paired } from '../backend/types'

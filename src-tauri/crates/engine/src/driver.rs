@@ -187,7 +187,7 @@ impl Driver {
         ours.mark_unchanged();
         let mut theirs: Option<watch::Receiver<u64>> = None;
         let mut due: Option<(Instant, Look)> = None;
-        let mut count_at = self.counts().then(|| Instant::now() + COUNT);
+        let mut count_at: Option<Instant> = None;
         let mut link_is_new = true;
         loop {
             if link_is_new {

@@ -45,7 +45,7 @@ pub struct Pair {
     settings: PairSettings,
     batch_ids: BatchIds,
     memory: Option<Memory>,
-    /// The ancestor as the store has it, where it was wanted before the first cycle.
+    /// What is left of the recorded ancestor under the settings, where it was wanted before the first cycle.
     stored: Option<Arc<Dir>>,
     patience: Patience,
 }
@@ -95,6 +95,7 @@ impl Pair {
         if let Some(memory) = &mut self.memory {
             memory.ancestor = settings.left_of(&memory.ancestor);
         }
+        self.stored = None;
         self.settings = settings;
     }
 
@@ -118,15 +119,14 @@ impl Pair {
         let ancestor = match (&self.memory, &self.stored) {
             (Some(memory), _) => memory.ancestor.clone(),
             (None, Some(stored)) => stored.clone(),
-            (None, None) => self.store.load(&ours).await?.ancestor,
+            (None, None) => {
+                let recorded = self.store.load(&ours).await?.ancestor;
+                self.stored.insert(self.settings.left_of(&recorded)).clone()
+            }
         };
-        if self.memory.is_none() {
-            self.stored = Some(ancestor.clone());
-        }
         if ancestor.children().is_empty() {
             return Ok(None);
         }
-        let ancestor = self.settings.left_of(&ancestor);
         let ours = match &self.settings.tracking {
             Some(tracking) => tracking.choose(&ours, &ancestor, &ancestor),
             None => ours,

@@ -3,6 +3,7 @@
 use evenfold_node::api::{ApiError, ErrorCode, RelationshipInfo, Request};
 use evenfold_node::settings::{Kind, Settings};
 
+use super::join::tell_paused;
 use super::share::tell_without_effect;
 use super::{rel_file, rel_host};
 use crate::args::{RelCommand, RelationshipArgs};
@@ -19,6 +20,7 @@ pub(crate) async fn run(context: &mut Context, command: RelCommand) -> Result<Ex
             tell_without_effect(&Settings::parse(kind.parse::<Kind>()?, &settings)?, &settings);
             if let Some(ends) = rel_host::ends(&path, &target)? {
                 let made = rel_host::add(context, name, kind, ends, settings, accept_key, paused).await?;
+                tell_paused(&made);
                 return shown(context, &made, "Made ");
             }
             let target = rel_host::text(&target)?;
@@ -26,6 +28,7 @@ pub(crate) async fn run(context: &mut Context, command: RelCommand) -> Result<Ex
             let mut engine = context.engine(Network::DialOnly).await?;
             let add = Request::RelAdd { name, kind, path, target, settings, paused };
             let made = ask!(engine, add, Relationship)?;
+            tell_paused(&made);
             shown(context, &made, "Made ")
         }
         RelCommand::List => list(context).await,

@@ -131,7 +131,8 @@ fn t34_relationship_that_begins_paused_copies_nothing_before_it_is_resumed() {
     let (a, b) = (desk.folder("three"), nas.folder("three"));
     write(&a, "from the desk", "3");
     let there = format!("nas:{}", b.display());
-    desk.run(["rel", "add", "three", a.to_str().unwrap(), &there, "--paused"]).ok();
+    let made = desk.run(["rel", "add", "three", a.to_str().unwrap(), &there, "--paused"]).ok();
+    assert!(made.stderr.contains("nothing travels before `evenfold rel resume three`"), "{made:#?}");
     write(&b, "from the nas", "3");
     until_resumed(&desk, "three", &a, &b);
 }
